@@ -1,0 +1,124 @@
+"""The databases that Stent works with: `Stent.backends.SQLiteBackend(...)`, or by URL.
+
+A backend is a description; the store behind it is opened when it is first needed and closed when nobody uses it any
+more, so a backend may be used again after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from stent.clock import Clock, SystemClock
+from stent.errors import NotConfiguredError, OptionError
+from stent.worker.link import StoreThreads
+
+if TYPE_CHECKING:
+    from stent.history.store import Store
+
+DATABASE_URL_VARIABLE = "STENT_DATABASE_URL"
+SQLITE_PREFIX = "sqlite:///"
+
+
+class StoreBackend:
+    """Opens one store, once, for all who use it."""
+
+    def __init__(self, url: str, make_store: Callable[[], Store], clock: Clock) -> None:
+        self.url = url
+        self._make_store = make_store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._threads: StoreThreads | None = None
+        self._users: set[int] = set()
+
+    async def init_db(self) -> None:
+        """Create the tables, or bring them up to date. Does no harm when they are there."""
+        await asyncio.get_running_loop().run_in_executor(None, self._initialise)
+
+    def open(self, user: object = None) -> StoreThreads:
+        """The store, opened and checked; the same until the last user has released it. Blocks."""
+        with self._lock:
+            if self._threads is None:
+                store = self._make_store()
+                try:
+                    store.initialise()
+                except BaseException:  # border: whatever went wrong, no connection may stay open
+                    store.close()
+                    raise
+                self._threads = StoreThreads(store, self._clock)
+            self._users.add(id(user))
+            return self._threads
+
+    def release(self, user: object = None) -> None:
+        """Say that `user` needs the store no longer: the last one closes it. Blocks."""
+        with self._lock:
+            self._users.discard(id(user))
+            if self._users or self._threads is None:
+                return
+            threads, self._threads = self._threads, None
+            threads.close()
+
+    def _initialise(self) -> None:
+        self.open(self)
+        self.release(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url}>"
+
+
+class SQLiteBackend(StoreBackend):
+    """One SQLite file, shared by any number of processes of one machine.
+
+    `durability="fsync"` (default): what was acknowledged survives a power failure. `"relaxed"`: the last commits may be
+    lost when the operating system dies, never when only a process does; about five times as many commits a second.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Literal["fsync", "relaxed"] = "fsync",
+        clock: Clock | None = None,
+    ) -> None:
+        if durability not in ("fsync", "relaxed"):
+            raise OptionError(f"durability={durability!r}", fix='use "fsync" (the default) or "relaxed"')
+        name: object = os.fspath(path)
+        if not isinstance(name, str) or name in ("", ":memory:"):
+            raise OptionError(
+                f"SQLiteBackend({name!r})",
+                fix="give a file name: a database in memory survives nothing; for tests use stent.testing",
+            )
+        path, used_clock = os.path.abspath(name), clock or SystemClock()
+
+        def make_store() -> Store:
+            from stent.history.sql.sqlite import SQLiteStore
+
+            return SQLiteStore(path, durability=durability, clock=used_clock)
+
+        super().__init__(f"{SQLITE_PREFIX}{path}", make_store, used_clock)
+        self.path = path
+
+
+class Backends:
+    """`Stent.backends`."""
+
+    SQLiteBackend = SQLiteBackend
+
+
+def backend_of(url: str | os.PathLike[str] | None) -> StoreBackend:
+    """The backend behind a URL or a file name; without one, behind the variable STENT_DATABASE_URL."""
+    given = os.fspath(url) if url is not None else os.environ.get(DATABASE_URL_VARIABLE, "")
+    if not given:
+        raise NotConfiguredError(
+            "no database is named", fix=f"give a URL such as sqlite:///app.db, or set {DATABASE_URL_VARIABLE}"
+        )
+    if given.startswith(SQLITE_PREFIX):
+        return SQLiteBackend(given.removeprefix(SQLITE_PREFIX))
+    if "://" in given:
+        raise OptionError(
+            f"the database URL begins with {given.partition('://')[0]}://", fix="use sqlite:///file.db, or a file name"
+        )
+    return SQLiteBackend(given)

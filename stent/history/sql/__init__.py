@@ -1,0 +1,1 @@
+"""The SQL stores. The only package that names SQLAlchemy or a database driver."""

@@ -1,0 +1,207 @@
+"""Between rows of the tables and the records of `stent.history.records`. No SQL here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from stent.codec import Payload
+from stent.errors import CorruptHistoryError
+from stent.history import wire
+from stent.history.records import InboxRow, Message, NewRun, RunRow, SharedCall, SharedRow, WorkerRow
+from stent.history.sql.schema import INLINE_PAYLOAD_BYTES
+from stent.history.wire import EventRow
+
+RUN_COLUMNS = (
+    "run_id, function, role, status, queue, priority, tags, limit_key, parent_run, parent_call, parent_item, "
+    "epoch, owner, created_at_us, started_at_us, finished_at_us, stall, crashes"
+)
+EVENT_COLUMNS = "run_id, seq, epoch, at_us, code, version, call, body, codec, payload, hash, token"
+EVENT_COLUMN_COUNT = 12
+READY_COLUMNS = (
+    "run_id, call, first_item, seq, function, kind, items, size, attempt, queue, priority, tags, limit_key, "
+    "ready_at_us, claimed_by, is_cancelled"
+)
+INBOX_COLUMNS = "n, run_id, key, code, version, call, body, codec, payload"
+WORKER_COLUMNS = "worker_id, host, pid, started_at_us, valid_until_us, lock_path, free_slots"
+
+KIND_ORCHESTRATOR = 0
+KIND_ACTIVITY = 1
+KIND_CALL = 2
+
+Row = Sequence[Any]
+
+
+def kind_of(role: str) -> int:
+    return KIND_ORCHESTRATOR if role == "orchestrator" else KIND_ACTIVITY
+
+
+def tags_text(tags: tuple[str, ...]) -> str | None:
+    return json.dumps(tags) if tags else None
+
+
+def tags_of(text: str | None) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text else ()
+
+
+def run_row(row: Row) -> RunRow:
+    values = list(row)
+    values[6] = tags_of(values[6])
+    return RunRow(*values)
+
+
+def new_run_values(run: NewRun, now_us: int) -> tuple[Any, ...]:
+    """Values for RUN_COLUMNS."""
+    is_held = run.owner is not None
+    return (
+        run.run_id,
+        run.function,
+        run.role,
+        "running" if is_held else "pending",
+        run.queue,
+        run.priority,
+        tags_text(run.tags),
+        run.limit_key,
+        run.parent_run,
+        run.parent_call,
+        run.parent_item,
+        1 if is_held else 0,
+        run.owner,
+        now_us,
+        now_us if is_held else None,
+        None,
+        None,
+        0,
+    )
+
+
+def event_values(row: EventRow) -> tuple[Any, ...]:
+    """Values for EVENT_COLUMNS; a large payload stays out (see `large_payload`)."""
+    payload = row.payload
+    if payload is None:
+        codec, data = None, None
+    else:
+        codec = payload.codec
+        data = payload.data if len(payload.data) <= INLINE_PAYLOAD_BYTES else None
+    return (
+        row.run_id,
+        row.seq,
+        row.epoch,
+        row.at_us,
+        row.code,
+        row.version,
+        row.call,
+        row.body,
+        codec,
+        data,
+        row.hash,
+        row.token,
+    )
+
+
+def large_payload(row: EventRow) -> bytes | None:
+    """The payload that goes into a table of its own."""
+    if row.payload is None or len(row.payload.data) <= INLINE_PAYLOAD_BYTES:
+        return None
+    return row.payload.data
+
+
+def event_row(row: Row, large: bytes | None = None) -> EventRow:
+    """From EVENT_COLUMNS and, where it was stored apart, the payload."""
+    run_id, seq, epoch, at_us, code, version, call, body, codec, data, digest, token = row[:EVENT_COLUMN_COUNT]
+    payload = None
+    if codec is not None:
+        if data is None:
+            data = large
+        if data is None:
+            raise CorruptHistoryError(
+                f"run {run_id}, seq {seq}: its payload is missing",
+                fix="restore the database from a backup; other runs are not affected",
+                run_id=run_id,
+                seq=seq,
+            )
+        payload = Payload(codec, bytes(data))
+    return EventRow(run_id, seq, epoch, at_us, code, version, call, body, payload, bytes(digest), _bytes(token))
+
+
+def ready_values(call: SharedCall, kind: int, now_us: int, claimed_by: str | None = None) -> tuple[Any, ...]:
+    """Values for READY_COLUMNS."""
+    return (
+        call.run_id,
+        call.call,
+        call.first_item,
+        call.seq,
+        call.function,
+        kind,
+        ranges_text(call.items),
+        call.size,
+        call.attempt,
+        call.queue,
+        call.priority,
+        tags_text(call.tags),
+        call.limit_key,
+        now_us,
+        claimed_by,
+        0,
+    )
+
+
+def shared_row(row: Row) -> SharedRow:
+    """From READY_COLUMNS."""
+    run_id, call, first_item, seq, function, _, items, _, attempt, queue, priority, tags, limit_key = row[:13]
+    shared = SharedCall(
+        run_id,
+        call,
+        seq,
+        function,
+        first_item,
+        ranges_of_text(items),
+        attempt,
+        queue,
+        priority,
+        tags_of(tags),
+        limit_key,
+    )
+    return SharedRow(shared, row[14], bool(row[15]))
+
+
+def ranges_text(ranges: tuple[tuple[int, int], ...]) -> str | None:
+    return json.dumps(ranges, separators=(",", ":")) if ranges else None
+
+
+def ranges_of_text(text: str | None) -> tuple[tuple[int, int], ...]:
+    return tuple((start, stop) for start, stop in json.loads(text)) if text else ()
+
+
+def inbox_values(message: Message, now_us: int) -> tuple[Any, ...]:
+    """Values for INBOX_COLUMNS without n, then the time."""
+    row = wire.encode(message.event, message.run_id, 0, b"")
+    payload = row.payload
+    return (
+        message.run_id,
+        message.key,
+        row.code,
+        row.version,
+        row.call,
+        row.body,
+        payload.codec if payload else None,
+        payload.data if payload else None,
+        now_us,
+    )
+
+
+def inbox_row(row: Row) -> InboxRow:
+    """From INBOX_COLUMNS."""
+    n, run_id, key, code, version, call, body, codec, data = row[:9]
+    payload = Payload(codec, bytes(data)) if codec is not None else None
+    event = wire.decode(EventRow(run_id, 0, 0, 0, code, version, call, body, payload, b""))
+    return InboxRow(n, Message(run_id, key, event))
+
+
+def worker_row(row: Row) -> WorkerRow:
+    return WorkerRow(*row)
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)

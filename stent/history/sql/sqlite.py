@@ -1,0 +1,254 @@
+"""The store on one SQLite file, for any number of processes of one machine.
+
+Rules of this file:
+- one writing connection a process, used by one thread at a time; every transaction is BEGIN IMMEDIATE;
+- readers have connections of their own, hold them shortly, and never write;
+- WAL; `synchronous=FULL` unless the caller chose "relaxed" (then the last commits may be lost when the operating
+  system dies, never when only the process does);
+- the clock is the machine's: all processes on one file are on one machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from stent.clock import Clock, SystemClock
+from stent.errors import OptionError, SchemaVersionError, StoreUnavailableError
+from stent.history.operations import Operation, Outcome
+from stent.history.sql.reads import Reads
+from stent.history.sql.schema import SCHEMA_VERSION, meta, metadata
+from stent.history.sql.sqlite_writes import Writes
+
+Durability = Literal["fsync", "relaxed"]
+
+BUSY_TIMEOUT_MS = 10_000  # SQLite's waiters are not served in order: with 5 s and 8 writers the worst wait was 1.04 s
+BUSY_RETRIES = 6  # after this many waits of BUSY_TIMEOUT_MS somebody holds the file for good
+JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
+CLOCK_GRAIN_NS = 20_000_000  # file times on Linux move in ticks of up to 10 ms: two writes can share one
+_TRANSIENT_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+_CONNECT: dict[str, Any] = {"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000}
+_SYNCHRONOUS: dict[Durability, str] = {"fsync": "FULL", "relaxed": "NORMAL"}
+
+
+class SQLiteStore(Reads):
+    """A store on the SQLite file at `path` (":memory:" is refused: it would not survive anything)."""
+
+    def __init__(self, path: str | os.PathLike[str], *, durability: Durability = "fsync", clock: Clock | None = None):
+        if durability not in _SYNCHRONOUS:
+            raise OptionError(f"durability={durability!r}", fix='use "fsync" (the default) or "relaxed"')
+        if str(path) in ("", ":memory:"):
+            raise OptionError(
+                "an SQLite database in memory survives nothing",
+                fix="give a file name; for tests use stent.testing",
+            )
+        self.path = Path(path).absolute()
+        self.url = f"sqlite:///{self.path}"
+        self._durability = durability
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._process_id = os.getpid()
+        self._file_stamp: tuple[int, ...] = ()
+        self._file_is_settled = False
+        self._data_version = -1
+        super().__init__(self._make_engine())
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    def _make_engine(self) -> sa.Engine:
+        engine = sa.create_engine(
+            sa.URL.create("sqlite", database=str(self.path)),
+            connect_args=_CONNECT,
+            pool_size=4,
+            max_overflow=16,
+            poolclass=sa.pool.QueuePool,
+        )
+        event.listen(engine, "connect", self._prepare)
+        event.listen(engine, "begin", self._begin_reading)
+        event.listen(engine, "handle_error", self._translate)
+        return engine
+
+    def _begin_reading(self, connection: sa.Connection) -> None:
+        """The driver begins nothing by itself, and two questions must not see two states."""
+        self._check_process()
+        connection.exec_driver_sql("BEGIN")
+
+    def _translate(self, context: Any) -> None:
+        raise _translated(context.original_exception, self.path) from context.original_exception
+
+    def _prepare(self, connection: Any, _record: Any) -> None:
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            f"synchronous={_SYNCHRONOUS[self._durability]}",
+            f"journal_size_limit={JOURNAL_SIZE_LIMIT_BYTES}",
+            "cell_size_check=ON",
+            "trusted_schema=OFF",
+            "mmap_size=0",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def initialise(self) -> None:
+        """Create the tables, or check that they are ours."""
+        with self._lock, self._errors():
+            writer = self._connect()
+            writer.execute("BEGIN IMMEDIATE")
+            try:
+                self._create_or_check(writer)
+                writer.execute("COMMIT")
+            except BaseException:  # border: whatever went wrong, the transaction must not stay open
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+                raise
+
+    def _create_or_check(self, writer: sqlite3.Connection) -> None:
+        has_meta = writer.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (meta.name,)).fetchone()
+        if has_meta is None:
+            for statement in _ddl():
+                writer.execute(statement)
+            writer.execute(f"INSERT INTO {meta.name} (key, value) VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
+            return
+        found = writer.execute(f"SELECT value FROM {meta.name} WHERE key = 'schema_version'").fetchone()
+        version = int(found[0]) if found is not None and found[0].isdigit() else None
+        if version != SCHEMA_VERSION:
+            newer = version is not None and version > SCHEMA_VERSION
+            raise SchemaVersionError(
+                f"{self.path} has schema version {version}, this Stent works with {SCHEMA_VERSION}",
+                fix="upgrade Stent here" if newer else "this file is not a database of Stent, or a damaged one",
+                found=version,
+                expected=SCHEMA_VERSION,
+            )
+
+    def _check_process(self) -> None:
+        if self._process_id != os.getpid():
+            raise StoreUnavailableError(
+                "this store was opened in another process and came here by fork",
+                fix="open a store after the fork (gunicorn: post_fork)",
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        self._check_process()
+        if self._writer is None:
+            writer = sqlite3.connect(self.path, **_CONNECT)
+            self._prepare(writer, None)
+            self._writer = writer
+        return self._writer
+
+    def close(self) -> None:
+        with self._lock:
+            if self._process_id == os.getpid():
+                if self._writer is not None:
+                    self._writer.close()
+                self._engine.dispose()
+            self._writer = None
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def commit(self, operations: Sequence[Operation]) -> list[Outcome]:
+        with self._lock, self._errors():
+            writer = self._connect()
+            cursor = writer.cursor()
+            _begin(cursor)
+            try:
+                writes = Writes(cursor)
+                now_us = self._clock.now_us()
+                outcomes = [writes.apply(operation, now_us) for operation in operations]
+                cursor.execute("COMMIT")
+            except BaseException:  # border: whatever went wrong, the transaction must not stay open
+                if writer.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+            return outcomes
+
+    def now_us(self) -> int:
+        return self._clock.now_us()
+
+    # -- noticing others -------------------------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Look at the file's time and size first (no statement); ask SQLite only when they moved."""
+        self._check_process()
+        stamp = self._stamp()
+        if stamp == self._file_stamp and self._file_is_settled:
+            return False
+        if not self._lock.acquire(blocking=False):
+            return False  # this process is writing: ask again at the next look
+        try:
+            if self._writer is None:
+                return False
+            version = self._writer.execute("PRAGMA data_version").fetchone()[0]
+        finally:
+            self._lock.release()
+        self._file_is_settled = self._clock.now_us() * 1000 - max(stamp[0::2], default=0) > CLOCK_GRAIN_NS
+        self._file_stamp = stamp
+        is_changed: bool = version != self._data_version
+        self._data_version = version
+        return is_changed
+
+    def _stamp(self) -> tuple[int, ...]:
+        stamp: list[int] = []
+        for name in (f"{self.path}-wal", str(self.path)):
+            with contextlib.suppress(OSError):
+                found = os.stat(name)
+                stamp += (found.st_mtime_ns, found.st_size)
+        return tuple(stamp)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Driver errors as ours, saying what to do."""
+        try:
+            yield
+        except (sqlite3.Error, sa.exc.DBAPIError) as error:
+            raise _translated(error, self.path) from error
+
+
+def _begin(cursor: sqlite3.Cursor) -> None:
+    for attempt in range(BUSY_RETRIES):
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or attempt == BUSY_RETRIES - 1:
+                raise
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _translated(error: Exception, path: Path) -> StoreUnavailableError:
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+    fix = {
+        sqlite3.SQLITE_CANTOPEN: "check that the folder exists and that this user may write into it",
+        sqlite3.SQLITE_READONLY: "check that this user may write to the file and its folder",
+        sqlite3.SQLITE_NOTADB: "this file is no SQLite database: give another name, or restore it from a backup",
+        sqlite3.SQLITE_CORRUPT: "the file is damaged: restore it from a backup",
+        sqlite3.SQLITE_FULL: "free space on the disk; nothing was lost, the work goes on by itself",
+        sqlite3.SQLITE_BUSY: "another program keeps the file locked: find and stop it",
+        sqlite3.SQLITE_IOERR: "the disk reports an error: look at the system's log",
+    }.get(code, "")
+    return StoreUnavailableError(
+        f"{path}: {original}", fix=fix, path=str(path), sqlite_code=code, is_transient=code in _TRANSIENT_CODES
+    )
+
+
+def _ddl() -> list[str]:
+    from sqlalchemy.dialects import sqlite
+    from sqlalchemy.schema import CreateIndex, CreateTable
+
+    dialect = sqlite.dialect()
+    statements = []
+    for table in metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        statements.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in sorted(table.indexes, key=str))
+    return statements

@@ -1,0 +1,228 @@
+"""How runs begin, are told things, and go on: starts, messages and appends, on SQLite.
+
+Rules of this file:
+- an `Append` is fenced by the statement that writes it, and nothing else of it happens when that wrote nothing;
+- whoever changes what a run waits for makes it ready in the same transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from stent.history.events import EVENT_CODES, CancelRequested, SignalReceived
+from stent.history.operations import Append, Appended, Fenced, Outcome, Put, PutMessage, Release, Started, StartRun
+from stent.history.records import TERMINAL_STATUSES, Message, NewRun, SharedCall
+from stent.history.sql import rows
+from stent.history.sql.cursor import Cursor, marks
+from stent.history.sql.rows import (
+    EVENT_COLUMN_COUNT,
+    EVENT_COLUMNS,
+    KIND_ACTIVITY,
+    KIND_CALL,
+    KIND_ORCHESTRATOR,
+    READY_COLUMNS,
+    RUN_COLUMNS,
+)
+from stent.history.wire import EventRow
+
+SMALL_APPEND_ROWS = 8  # up to here one statement writes all rows; its text is prepared once a length
+
+
+@cache
+def _fenced_insert(row_count: int) -> str:
+    """Insert events if the epoch is still ours and the first seq is the next one."""
+    values = ",".join([marks(EVENT_COLUMN_COUNT)] * row_count)
+    return (
+        f"INSERT INTO stent_events ({EVENT_COLUMNS}) SELECT v.* FROM stent_runs r, (VALUES {values}) v "
+        "WHERE r.run_id = ? AND r.epoch = ? "
+        "AND ? = coalesce((SELECT max(seq) FROM stent_events WHERE run_id = ?), 0) + 1"
+    )
+
+
+_INSERT_EVENT = f"INSERT INTO stent_events ({EVENT_COLUMNS}) VALUES {marks(EVENT_COLUMN_COUNT)}"
+_INSERT_PAYLOAD = "INSERT INTO stent_payloads (run_id, seq, data) VALUES (?, ?, ?)"
+_FENCE = (
+    "SELECT 1 FROM stent_runs WHERE run_id = ? AND epoch = ? "
+    "AND ? = coalesce((SELECT max(seq) FROM stent_events WHERE run_id = ?), 0) + 1"
+)
+_FENCE_WITHOUT_ROWS = "SELECT 1 FROM stent_runs WHERE run_id = ? AND epoch = ?"
+_TOKEN_AT = "SELECT token FROM stent_events WHERE run_id = ? AND seq = ?"
+_SET_STATUS = (
+    "UPDATE stent_runs SET status = ?, stall = ?, finished_at_us = coalesce(finished_at_us, ?) "
+    "WHERE run_id = ? AND epoch = ?"
+)
+_DISOWN = "UPDATE stent_runs SET owner = NULL WHERE run_id = ? AND epoch = ?"
+
+_INSERT_RUN = f"INSERT INTO stent_runs ({RUN_COLUMNS}) VALUES {marks(18)} ON CONFLICT DO NOTHING"
+INSERT_READY = f"INSERT INTO stent_ready ({READY_COLUMNS}) VALUES {marks(16)} ON CONFLICT DO NOTHING"
+READY_FROM_RUNS = (
+    f"INSERT INTO stent_ready ({READY_COLUMNS}) SELECT run_id, 0, -1, 0, function, "
+    f"CASE role WHEN 'orchestrator' THEN {KIND_ORCHESTRATOR} ELSE {KIND_ACTIVITY} END, NULL, 1, 1, queue, priority, "
+    "tags, CASE WHEN started_at_us IS NULL THEN limit_key END, ?, NULL, 0 FROM stent_runs WHERE owner IS NULL AND "
+)
+MAKE_READY = READY_FROM_RUNS + "run_id = ? ON CONFLICT DO NOTHING"
+_SLEEP = (
+    "INSERT INTO stent_sleeping (run_id, due_at_us) VALUES (?, ?) "
+    "ON CONFLICT DO UPDATE SET due_at_us = excluded.due_at_us"
+)
+_IS_REGISTERED = "SELECT 1 FROM stent_workers WHERE worker_id = ?"
+_HAS_MESSAGES = "SELECT 1 FROM stent_inbox WHERE run_id = ? LIMIT 1"
+_RUN_FOR_MESSAGE = "SELECT status, owner FROM stent_runs WHERE run_id = ?"
+_INSERT_MESSAGE = (
+    "INSERT INTO stent_inbox (run_id, key, code, version, call, body, codec, payload, put_at_us) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+_CONSUME = "DELETE FROM stent_inbox WHERE run_id = ? AND key = ?"
+_WITHDRAW_OPEN = "DELETE FROM stent_ready WHERE run_id = ? AND call = ? AND claimed_by IS NULL"
+_WITHDRAW_CLAIMED = (
+    "UPDATE stent_ready SET is_cancelled = 1 WHERE run_id = ? AND call = ? AND claimed_by IS NOT NULL "
+    "RETURNING call, first_item"
+)
+
+_OUTSIDE_CODES = frozenset({EVENT_CODES[SignalReceived], EVENT_CODES[CancelRequested]})
+
+
+def start_run(cursor: Cursor, operation: StartRun, now_us: int) -> Outcome:
+    return Started(_insert_run(cursor, operation.run, now_us))
+
+
+def _insert_run(cursor: Cursor, run: NewRun, now_us: int) -> bool:
+    if run.owner is not None and (run.limit_key is not None or not is_registered(cursor, run.owner)):
+        run = replace(run, owner=None)
+    cursor.execute(_INSERT_RUN, rows.new_run_values(run, now_us))
+    if cursor.rowcount != 1:
+        return False
+    _insert_events(cursor, (run.started,))
+    if run.owner is not None:
+        return True
+    if run.due_us is not None and run.due_us > now_us:
+        cursor.execute(_SLEEP, (run.run_id, run.due_us))
+        return True
+    call = SharedCall(
+        run.run_id,
+        0,
+        0,
+        run.function,
+        queue=run.queue,
+        priority=run.priority,
+        tags=run.tags,
+        limit_key=run.limit_key,
+    )
+    cursor.execute(INSERT_READY, rows.ready_values(call, rows.kind_of(run.role), now_us))
+    return True
+
+
+def is_registered(cursor: Cursor, worker_id: str) -> bool:
+    """Whether a worker has a lease. What it took without one, nobody would ever take away from it."""
+    cursor.execute(_IS_REGISTERED, (worker_id,))
+    return cursor.fetchone() is not None
+
+
+def put_message(cursor: Cursor, operation: PutMessage, now_us: int) -> Outcome:
+    return put(cursor, operation.message, now_us)
+
+
+def put(cursor: Cursor, message: Message, now_us: int) -> Put:
+    cursor.execute(_RUN_FOR_MESSAGE, (message.run_id,))
+    run = cursor.fetchone()
+    if run is None:
+        return Put("unknown")
+    status, owner = run
+    if status in TERMINAL_STATUSES and EVENT_CODES[type(message.event)] in _OUTSIDE_CODES:
+        return Put("ended")
+    cursor.execute(_INSERT_MESSAGE, rows.inbox_values(message, now_us))
+    if cursor.rowcount != 1:
+        return Put("duplicate")
+    if owner is None and (status != "pending" or type(message.event) is CancelRequested):
+        # A run that nobody has begun is ready already, or waits for its first time: only a cancel may wake it.
+        cursor.execute(MAKE_READY, (now_us, message.run_id))
+    return Put("delivered")
+
+
+def append(cursor: Cursor, operation: Append, now_us: int) -> Outcome:
+    if not _write_fenced(cursor, operation):
+        return _applied_before(cursor, operation)
+    if operation.consumed:
+        cursor.executemany(_CONSUME, [(operation.run_id, key) for key in operation.consumed])
+    for child in operation.children:
+        _insert_run(cursor, child, now_us)
+    for message in operation.messages:
+        put(cursor, message, now_us)
+    if operation.shared:
+        offered = [rows.ready_values(call.named(), KIND_CALL, now_us) for call in operation.shared]
+        cursor.executemany(INSERT_READY, offered)
+    cancelled: list[tuple[int, int]] = []
+    for call in operation.withdrawn:
+        cursor.execute(_WITHDRAW_OPEN, (operation.run_id, call))
+        cursor.execute(_WITHDRAW_CLAIMED, (operation.run_id, call))
+        cancelled.extend(sorted(cursor.fetchall()))
+    if operation.status is not None:
+        finished_at_us = operation.at_us if operation.status in TERMINAL_STATUSES else None
+        cursor.execute(
+            _SET_STATUS,
+            (operation.status, operation.stall, finished_at_us, operation.run_id, operation.epoch),
+        )
+    if operation.release is not None:
+        _release(cursor, operation, operation.release, now_us)
+    return Appended(tuple(cancelled))
+
+
+def _write_fenced(cursor: Cursor, operation: Append) -> bool:
+    """Write the events if the run is still the holder's; False if it is not."""
+    event_rows = operation.rows
+    if not event_rows:
+        cursor.execute(_FENCE_WITHOUT_ROWS, (operation.run_id, operation.epoch))
+        return cursor.fetchone() is not None
+    fence = (operation.run_id, operation.epoch, event_rows[0].seq, operation.run_id)
+    if len(event_rows) > SMALL_APPEND_ROWS:
+        cursor.execute(_FENCE, fence)
+        if cursor.fetchone() is None:
+            return False
+        _insert_events(cursor, event_rows)
+        return True
+    values: list[Any] = []
+    for row in event_rows:
+        values.extend(rows.event_values(row))
+    values.extend(fence)
+    cursor.execute(_fenced_insert(len(event_rows)), values)
+    if cursor.rowcount != len(event_rows):
+        return False
+    _insert_payloads(cursor, event_rows)
+    return True
+
+
+def _insert_events(cursor: Cursor, event_rows: tuple[EventRow, ...]) -> None:
+    cursor.executemany(_INSERT_EVENT, map(rows.event_values, event_rows))
+    _insert_payloads(cursor, event_rows)
+
+
+def _insert_payloads(cursor: Cursor, event_rows: tuple[EventRow, ...]) -> None:
+    for row in event_rows:
+        data = rows.large_payload(row)
+        if data is not None:
+            cursor.execute(_INSERT_PAYLOAD, (row.run_id, row.seq, data))
+
+
+def _applied_before(cursor: Cursor, operation: Append) -> Outcome:
+    """Nothing was written: because of another holder, or because this very append is there already."""
+    if operation.rows:
+        cursor.execute(_TOKEN_AT, (operation.run_id, operation.rows[0].seq))
+        found = cursor.fetchone()
+        if found is not None and found[0] is not None and bytes(found[0]) == operation.rows[0].token:
+            return Appended()
+    return Fenced()
+
+
+def _release(cursor: Cursor, operation: Append, release: Release, now_us: int) -> None:
+    cursor.execute(_DISOWN, (operation.run_id, operation.epoch))
+    if release.due_us is not None:
+        cursor.execute(_SLEEP, (operation.run_id, release.due_us))
+    if not release.now:
+        if operation.status == "stalled":
+            return  # its messages wait for code that fits: waking it for them would go round and round
+        cursor.execute(_HAS_MESSAGES, (operation.run_id,))
+        if cursor.fetchone() is None:
+            return
+    cursor.execute(MAKE_READY, (now_us, operation.run_id))

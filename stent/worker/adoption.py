@@ -1,0 +1,79 @@
+"""Going on with a run that was loaded from the store: decode, fold, replay. Pure but for what replay runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stent.errors import DivergenceError, SerializationError, StentError
+from stent.history import wire
+from stent.history.events import CancelRequested, DeadlineSet, Event, RoleCorrected, RunStarted
+from stent.history.fold import fold
+from stent.history.records import LoadedRun, NewRun
+from stent.registry import Function
+from stent.replay.commands import Command
+from stent.replay.execution import Execution
+from stent.replay.replayer import is_orchestrator, replay
+from stent.worker.held import Delivery, HeldRun
+
+
+@dataclass(slots=True)
+class Resumed:
+    """A held run that has caught up, and the commands that its program gives beyond the history."""
+
+    held: HeldRun
+    commands: list[Command] = field(default_factory=list)
+
+
+def resume(loaded: LoadedRun, function: Function, now_us: int) -> Resumed:
+    """Go on with a run; CorruptHistoryError or DivergenceError if that cannot be."""
+    run = loaded.run
+    history = wire.decode_history(loaded.rows)
+    state = fold(history)
+    held = HeldRun(run.run_id, run.epoch, function, state, loaded.rows[-1].hash)
+    held.status = run.status
+    held.is_stalled = run.status == "stalled"
+    held.limit_key = run.limit_key
+    held.crashes = run.crashes
+    held.shared = {(row.call.call, row.call.first_item) for row in loaded.shared}
+    resumed = Resumed(held)
+    if is_orchestrator(history) and not state.is_ended:
+        if _is_unbegun(history) and any(isinstance(row.message.event, CancelRequested) for row in loaded.inbox):
+            held.execution = Execution(function)
+            held.execution.apply(history[0], (), is_open=False)
+        else:
+            replayed = replay(function, history)
+            held.execution, resumed.commands = replayed.execution, replayed.commands
+    _begin(held, history, now_us)
+    for row in loaded.inbox:
+        held.deliver(Delivery(row.message.event, row.message.key))
+    return resumed
+
+
+def begin(run: NewRun, started: RunStarted, function: Function, now_us: int) -> Resumed:
+    """Begin a run that was started here and is held from birth."""
+    state = fold([started])
+    held = HeldRun(run.run_id, 1, function, state, run.started.hash)
+    held.limit_key = run.limit_key
+    resumed = Resumed(held)
+    if started.role == "orchestrator":
+        held.execution = Execution(function)
+        resumed.commands = held.execution.apply(started)
+    _begin(held, [started], now_us)
+    return resumed
+
+
+def _is_unbegun(history: list[Event]) -> bool:
+    return len(history) == 1
+
+
+def _begin(held: HeldRun, history: list[Event], now_us: int) -> None:
+    """What follows from the first look at a run: its own time limit, and a role that was wrong."""
+    started = history[0]
+    assert isinstance(started, RunStarted), "the fold has checked the first event"
+    if started.max_duration_us is not None and not any(isinstance(event, DeadlineSet) for event in history):
+        held.deliver(Delivery(DeadlineSet(0, 0, now_us + started.max_duration_us)))
+    if held.execution is not None and held.execution.wants_activity is not None:
+        held.deliver(Delivery(RoleCorrected(0, 0, "activity")))
+
+
+__all__ = ["DivergenceError", "Resumed", "SerializationError", "StentError", "begin", "resume"]

@@ -1,0 +1,218 @@
+"""Group commit: one thread writes everything that has gathered while the previous commit was in flight.
+
+Rules of this file:
+- operations of one caller are applied in the order in which they were submitted;
+- a submission is answered exactly once, on the loop that submitted it: with its outcome, or with an error;
+- while the store cannot be written (disk full, locked, unreachable) nothing is lost: the batch is tried again with
+  growing pauses until it succeeds or the committer is closed;
+- a batch that the store refuses for another reason is applied one by one, so that one bad operation fails alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+from stent.clock import Clock
+from stent.errors import StoreUnavailableError
+from stent.history.operations import Operation, Outcome
+from stent.history.store import Writer
+from stent.log import get_logger
+
+log = get_logger(__name__)
+
+Answer: TypeAlias = Callable[[Any, BaseException | None], None]
+
+MAX_BATCH = 512  # operations a transaction: a longer one makes everybody behind it wait
+FIRST_PAUSE_S = 0.02
+LONGEST_PAUSE_S = 2.0
+MIN_CHORE_WAIT_S = 0.001
+
+
+class Chore:
+    """Something the committer's thread does by itself at an interval, even while the event loop is blocked.
+
+    `operation` is called on that thread; None skips this time. `answer` is called on `loop`.
+    """
+
+    __slots__ = ("answer", "due_us", "interval_us", "loop", "operation")
+
+    def __init__(
+        self,
+        interval_us: int,
+        operation: Callable[[], Operation | None],
+        loop: asyncio.AbstractEventLoop,
+        answer: Answer,
+    ) -> None:
+        self.interval_us = interval_us
+        self.operation = operation
+        self.loop = loop
+        self.answer = answer
+        self.due_us = 0
+
+
+class _Submission:
+    __slots__ = ("answer", "loop", "operation")
+
+    def __init__(self, operation: Operation, loop: asyncio.AbstractEventLoop, answer: Answer) -> None:
+        self.operation = operation
+        self.loop = loop
+        self.answer = answer
+
+
+class Committer:
+    """The one thread of a process that writes to a store."""
+
+    def __init__(self, store: Writer, clock: Clock, *, name: str = "stent-committer") -> None:
+        self._store = store
+        self._clock = clock
+        self._name = name
+        self._queue: queue.SimpleQueue[_Submission | Literal["look", "end"]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._chores: tuple[Chore, ...] = ()
+        self.commit_count = 0
+
+    def submit(self, operation: Operation, answer: Answer) -> None:
+        """Queue an operation; `answer(outcome, error)` is called on the running loop."""
+        self._put(_Submission(operation, asyncio.get_running_loop(), answer))
+
+    def commit(self, operation: Operation) -> asyncio.Future[Any]:
+        """Queue an operation; the future gets its outcome. Cancelling the future does not undo the operation."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answer(outcome: Outcome | None, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(outcome)
+            else:
+                future.set_exception(error)
+
+        self.submit(operation, answer)
+        return future
+
+    def add_chore(self, chore: Chore) -> None:
+        """Do this from now on; the first time after one interval."""
+        chore.due_us = self._clock.monotonic_us() + chore.interval_us
+        self._chores = (*self._chores, chore)
+        self._put("look")
+
+    def remove_chore(self, chore: Chore) -> None:
+        self._chores = tuple(other for other in self._chores if other is not chore)
+
+    def close(self) -> None:
+        """Write what is queued, then end the thread."""
+        with self._lock:
+            self._closed.set()
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._queue.put("end")
+        if thread is not None:
+            thread.join()
+
+    # -- the thread ------------------------------------------------------------------------------------------------
+
+    def _put(self, found: _Submission | Literal["look"]) -> None:
+        with self._lock:  # nothing may come to stand behind the end: it would never be answered
+            if self._closed.is_set():
+                raise StoreUnavailableError("this store is closed", fix="open a new backend")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                self._thread.start()
+            self._queue.put(found)
+
+    def _work(self) -> None:
+        is_last = False
+        while not is_last:
+            batch, is_last = self._next_batch()
+            batch += self._due_chores()
+            if batch:
+                self._write(batch)
+
+    def _next_batch(self) -> tuple[list[_Submission], bool]:
+        """Wait for one submission or a chore, then take all that are there."""
+        batch: list[_Submission] = []
+        try:
+            found = self._queue.get(timeout=self._wait_s())
+            while found != "end":
+                if found != "look":
+                    batch.append(found)
+                if len(batch) >= MAX_BATCH:
+                    return batch, False
+                found = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
+
+    def _wait_s(self) -> float | None:
+        chores = self._chores
+        if not chores:
+            return None
+        left_us = min(chore.due_us for chore in chores) - self._clock.monotonic_us()
+        return max(MIN_CHORE_WAIT_S, left_us / 1_000_000)
+
+    def _due_chores(self) -> list[_Submission]:
+        now_us = self._clock.monotonic_us()
+        due = []
+        for chore in self._chores:
+            if chore.due_us <= now_us:
+                chore.due_us = now_us + chore.interval_us
+                operation = chore.operation()
+                if operation is not None:
+                    due.append(_Submission(operation, chore.loop, chore.answer))
+        return due
+
+    def _write(self, batch: list[_Submission]) -> None:
+        try:
+            outcomes: Sequence[Outcome | None] = self._commit([submission.operation for submission in batch])
+        except Exception as error:  # border: whatever the driver raises is somebody's answer
+            if len(batch) == 1:
+                log.error("commit_failed", error=repr(error), operation=type(batch[0].operation).__name__)
+                _answer_all(batch, [None], error)
+                return
+            for submission in batch:
+                self._write([submission])
+            return
+        _answer_all(batch, outcomes, None)
+
+    def _commit(self, operations: Sequence[Operation]) -> list[Outcome]:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                outcomes = self._store.commit(operations)
+            except StoreUnavailableError as error:
+                if self._closed.is_set() or not error.facts.get("is_transient"):
+                    raise
+                log.warning("store_unavailable", error=str(error), retry_in_s=pause_s)
+                self._closed.wait(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            else:
+                self.commit_count += 1
+                return outcomes
+
+
+def _answer_all(batch: Sequence[_Submission], outcomes: Sequence[Outcome | None], error: BaseException | None) -> None:
+    """Hand the outcomes over, with one wake-up a loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Answer, Outcome | None]]] = {}
+    for submission, outcome in zip(batch, outcomes, strict=True):
+        by_loop.setdefault(submission.loop, []).append((submission.answer, outcome))
+    for loop, answers in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_call_answers, loop, answers, error)
+        except RuntimeError:
+            continue  # that loop is closed: nobody is left to be told
+
+
+def _call_answers(
+    loop: asyncio.AbstractEventLoop, answers: Sequence[tuple[Answer, Outcome | None]], error: BaseException | None
+) -> None:
+    for answer, outcome in answers:
+        try:
+            answer(outcome, error)
+        except Exception as failure:  # border: one caller's fault must not keep the others from their answers
+            loop.call_exception_handler({"message": "an answer to a commit failed", "exception": failure})

@@ -1,0 +1,162 @@
+"""An append in the making: events in their places, and all that is written or done along with them.
+
+Rules of this file:
+- every event goes through the fold before it is written, so an impossible history is never recorded;
+- what must not happen before the events are durable is an effect, carried out after the commit;
+- an end from outside (cancelled, timed out) withdraws at once what the run still had open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stent.history import wire
+from stent.history.events import CancelRequested, Event, RunCancelled, RunTimedOut, TimerFired
+from stent.history.fold import TERMINAL_STATUS, OpenBatch, OpenCall, Status
+from stent.history.operations import Append, Release
+from stent.history.records import Message, NewRun
+from stent.ids import child_run_id
+from stent.replay.commands import Command, event_of
+from stent.worker.effects import Effect, StopBodies, Tell
+from stent.worker.held import HeldRun
+
+EVENTS_A_TURN = 1000  # deliveries stop here; the rest comes with the next commit
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a turn writes, and what is done after that."""
+
+    append: Append
+    effects: list[Effect]
+
+
+class Draft:
+    """What one turn of a run writes, and the effects that follow."""
+
+    def __init__(self, held: HeldRun, now_us: int, token: Callable[[], bytes]) -> None:
+        self._held = held
+        self._now_us = now_us
+        self._token = token
+        self._events: list[Event] = []
+        self._consumed: list[str] = []
+        self._children: list[NewRun] = []
+        self._messages: list[Message] = []
+        self._withdrawn: list[int] = []
+        self.effects: list[Effect] = []
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._events) >= EVENTS_A_TURN
+
+    @property
+    def at_us(self) -> int:
+        """The time of the next event: now, but never before the last one."""
+        return max(self._now_us, self._held.state.last_at_us)
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def place(self, command: Command, **decided: Any) -> Event:
+        """Record what a command of the program means."""
+        event = event_of(command, self._held.state.head_seq + 1, self.at_us, **decided)
+        self._fold(event)
+        return event
+
+    def record(self, template: Event) -> Event:
+        """Give an event from outside its place in the history."""
+        state = self._held.state
+        at_us = self.at_us
+        if isinstance(template, TimerFired):
+            at_us = max(at_us, state.timers[template.call])
+        event = replace(template, seq=state.head_seq + 1, at_us=at_us)
+        self._fold(event)
+        return event
+
+    def _fold(self, event: Event) -> None:
+        state = self._held.state
+        calls: dict[int, OpenCall] = {}
+        batches: dict[int, OpenBatch] = {}
+        if isinstance(event, RunCancelled | RunTimedOut):
+            calls, batches = dict(state.calls), dict(state.batches)
+        state.apply(event)
+        self._events.append(event)
+        reason = "the run that called it has ended"
+        for number, call in calls.items():
+            self.withdraw(number, call, None, reason)
+        for number, batch in batches.items():
+            self.withdraw(number, None, batch, reason)
+
+    # -- what goes with them ---------------------------------------------------------------------------------------
+
+    def consume(self, key: str) -> None:
+        """Take a message out of the inbox, whether or not it still means anything."""
+        self._consumed.append(key)
+
+    def start(self, child: NewRun) -> None:
+        """Write a new run."""
+        self._children.append(child)
+
+    def tell(self, message: Message) -> None:
+        """Put a message into another run's inbox."""
+        self._messages.append(message)
+        self.effects.append(Tell(message))
+
+    def withdraw(self, number: int, call: OpenCall | None, batch: OpenBatch | None, reason: str) -> None:
+        """Stop what is behind a call, wherever it is carried out."""
+        held = self._held
+        self.effects.append(StopBodies(number))
+        if any(call_number == number for call_number, _ in held.shared):
+            self._withdrawn.append(number)
+            held.shared = {pair for pair in held.shared if pair[0] != number}
+        children = [call.child_run] if call is not None else []
+        if batch is not None:
+            children.extend(_children_of(batch, held.run_id))
+        for child in children:
+            if child is not None:
+                self.tell(Message(child, f"cancel-{number}", CancelRequested(0, 0, reason)))
+
+    # -- the whole -------------------------------------------------------------------------------------------------
+
+    def finish(self) -> Plan | None:
+        """The append and its effects, or None if there is nothing to write."""
+        if not (self._events or self._consumed or self._held.offers):
+            return None
+        return Plan(self._append(), self.effects)
+
+    def _append(self) -> Append:
+        held, state = self._held, self._held.state
+        rows = wire.encode_all(self._events, state.run_id, held.epoch, held.head_hash, self._token())
+        if rows:
+            held.head_hash = rows[-1].hash
+        offers, held.offers = held.offers, []
+        status: Status | None = None
+        if state.ended is not None and held.status not in TERMINAL_STATUS.values():
+            status = TERMINAL_STATUS[type(state.ended)]
+        elif held.is_stalled:
+            status = "running"
+        if status is not None:
+            held.status = status
+            held.is_stalled = False
+        is_over = state.is_ended and not state.has_open_work
+        return Append(
+            state.run_id,
+            held.epoch,
+            rows=rows,
+            consumed=tuple(self._consumed),
+            children=tuple(self._children),
+            messages=tuple(self._messages),
+            shared=tuple(offers),
+            withdrawn=tuple(self._withdrawn),
+            status=status,
+            at_us=state.last_at_us,
+            release=Release() if is_over else None,
+        )
+
+
+def _children_of(batch: OpenBatch, run_id: str) -> list[str]:
+    """The runs that answer items of a batch."""
+    if batch.role == "orchestrator" and batch.limit is None:
+        return [child_run_id(run_id, batch.call, item) for item in batch.open_items()]
+    return list(batch.promoted.values())

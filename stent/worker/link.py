@@ -1,0 +1,197 @@
+"""The connection of one event loop to one store: writes, reads, and news of runs.
+
+Rules of this file:
+- writes go through the committer's thread, reads through a small pool of threads; nothing here blocks the loop;
+- news are hints: whoever acts on one reads the facts from the store, except that a run which ended in this process
+  hands its last event to those who wait for it here;
+- the store's change stamp is looked at every WATCH_INTERVAL_US while somebody cares; that costs no statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from stent.clock import Alarm, Clock
+from stent.history import wire
+from stent.history.events import Event, RunStarted
+from stent.history.operations import Operation
+from stent.history.records import Message, NewRun
+from stent.history.store import Store
+from stent.ids import Ids
+from stent.log import get_logger
+from stent.registry import Registry
+from stent.worker.committer import Answer, Chore, Committer
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+WATCH_INTERVAL_US = 20_000  # a look costs two stat calls: 0.1 % of a core at this rate (measured)
+POLL_INTERVAL_US = 1_000_000  # the safety net under the hints
+READER_THREADS = 2
+
+
+class Holder(Protocol):
+    """A worker of this event loop: it may hold a run from the moment a client starts it."""
+
+    def owner_for(self, run: NewRun) -> str | None:
+        """The worker's id if it takes the run, None if it is left to any."""
+        ...
+
+    def adopt_new(self, run: NewRun, started: RunStarted) -> None:
+        """The run was written with this worker as its owner: go on with it."""
+        ...
+
+    def route(self, message: Message) -> None:
+        """A message was put into an inbox here."""
+        ...
+
+    def wake(self, due_us: int | None = None) -> None:
+        """A run that nobody holds may be claimed: at `due_us`, or now."""
+        ...
+
+
+class Link:
+    """What a client or a worker has in its hands on one event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        committer: Committer,
+        readers: ThreadPoolExecutor,
+        clock: Clock,
+        ids: Ids,
+        registry: Registry,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.ids = ids
+        self.registry = registry
+        self.loop = asyncio.get_running_loop()
+        self.holder: Holder | None = None
+        self.is_closed = False
+        self._committer = committer
+        self._readers = readers
+        self._listeners: list[Callable[[bool], None]] = []
+        self._waiting: dict[str, list[asyncio.Future[Event]]] = {}
+        self._watch: Alarm | None = None
+        self._since_poll_us = 0
+        self._look: asyncio.Task[None] | None = None
+
+    # -- writing and reading ---------------------------------------------------------------------------------------
+
+    def submit(self, operation: Operation, answer: Answer) -> None:
+        self._committer.submit(operation, answer)
+
+    async def commit(self, operation: Operation) -> Any:
+        """The outcome of an operation. Cancelling the wait does not undo it: the outcome is awaited, then raised."""
+        future = self._committer.commit(operation)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if not future.done():
+                await asyncio.wait([future])
+            raise
+
+    def add_chore(self, chore: Chore) -> None:
+        self._committer.add_chore(chore)
+
+    def remove_chore(self, chore: Chore) -> None:
+        self._committer.remove_chore(chore)
+
+    async def read(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Ask the store something, on a reading thread."""
+        return await self.loop.run_in_executor(self._readers, lambda: question(*args, **kwargs))
+
+    # -- news ------------------------------------------------------------------------------------------------------
+
+    def listen(self, listener: Callable[[bool], None]) -> None:
+        """Call `listener(True)` when somebody else may have written, `listener(False)` every POLL_INTERVAL_US."""
+        self._listeners.append(listener)
+        self._keep_watching()
+
+    def unlisten(self, listener: Callable[[bool], None]) -> None:
+        self._listeners.remove(listener)
+
+    def run_ended(self, run_id: str, event: Event) -> None:
+        """A run ended in this process."""
+        for future in self._waiting.pop(run_id, ()):
+            if not future.done():
+                future.set_result(event)
+
+    def ended(self, run_id: str) -> asyncio.Future[Event]:
+        """The event that ends a run, when it has ended. The run must exist."""
+        future: asyncio.Future[Event] = self.loop.create_future()
+        self._waiting.setdefault(run_id, []).append(future)
+        future.add_done_callback(lambda done: self._forget(run_id, done))
+        self._keep_watching()
+        return future
+
+    def look_now(self) -> None:
+        """Look for the end of awaited runs without waiting for a hint."""
+        if self._waiting and (self._look is None or self._look.done()):
+            self._look = self.loop.create_task(self._look_for_ends(), name="stent-look")
+
+    def close(self) -> None:
+        self.is_closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._look is not None:
+            self._look.cancel()
+
+    def _forget(self, run_id: str, future: asyncio.Future[Event]) -> None:
+        waiting = self._waiting.get(run_id)
+        if waiting is not None and future in waiting:
+            waiting.remove(future)
+            if not waiting:
+                del self._waiting[run_id]
+
+    def _keep_watching(self) -> None:
+        if self._watch is None:
+            self._watch = self.clock.call_later(WATCH_INTERVAL_US, self._on_watch)
+
+    def _on_watch(self) -> None:
+        self._watch = None
+        if not (self._listeners or self._waiting):
+            return
+        self._since_poll_us += WATCH_INTERVAL_US
+        has_changed = self.store.changed()
+        if has_changed or self._since_poll_us >= POLL_INTERVAL_US:
+            self._since_poll_us = 0
+            for listener in list(self._listeners):
+                listener(has_changed)
+            self.look_now()
+        self._keep_watching()
+
+    async def _look_for_ends(self) -> None:
+        ended = await self.read(self.store.ended_among, list(self._waiting))
+        for row in ended:
+            self.run_ended(row.run_id, wire.decode(row))
+
+
+class StoreThreads:
+    """The threads that serve a store, shared by all event loops of the process."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.committer = Committer(store, clock)
+        self.readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="stent-reader")
+        self._clock = clock
+
+    def link(self, ids: Ids, registry: Registry) -> Link:
+        """A link for the running event loop."""
+        return Link(self.store, self.committer, self.readers, self._clock, ids, registry)
+
+    def close(self) -> None:
+        """Write what is queued, end the threads, close the store."""
+        self.committer.close()
+        self.readers.shutdown(wait=True, cancel_futures=True)
+        self.store.close()
+
+
+__all__: Sequence[str] = ("Link", "StoreThreads")

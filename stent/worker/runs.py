@@ -1,0 +1,299 @@
+"""The runs that this worker holds: what is decided about them is written, and then done.
+
+Rules of this file:
+- one append of a run is in flight at a time; what arrives meanwhile is taken into the next one, all of it together;
+- effects follow the commit, never precede it;
+- a run that was fenced is dropped at once: its bodies are stopped, its program thrown away;
+- what the store or the fold refuses stalls its run, and no other: a person has to look at it;
+- nothing here decides: `planning` says what a turn writes, `outcomes` what an outcome means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from stent.errors import CorruptHistoryError, StoreUnavailableError
+from stent.history.events import Event, RunStarted
+from stent.history.operations import Append, Appended, Outcome as Written, Release
+from stent.history.records import LoadedRun, Message, NewRun
+from stent.log import get_logger
+from stent.replay.commands import Command
+from stent.worker import adoption, outcomes
+from stent.worker.alarms import Alarms
+from stent.worker.bodies import Bodies
+from stent.worker.draft import Plan
+from stent.worker.effects import Adopt, Arm, Effect, Ended, StartCall, StartItems, StopBodies, Tell
+from stent.worker.held import Delivery, HeldRun, Holdings
+from stent.worker.link import Link
+from stent.worker.local import LocalWork
+from stent.worker.outcomes import Outcome, Stopped
+from stent.worker.placement import Placement
+from stent.worker.planning import Planner
+from stent.worker.slots import SINGLE, Attempt
+
+log = get_logger(__name__)
+
+IDLE_RELEASE_US = 10_000_000  # a run that has waited this long is cheaper to read again than to keep
+SLOW_REPLAY_EVENTS = 1_000  # about 10 ms of replay: longer ones do not run on the event loop
+
+
+class Runs:
+    """All runs under this worker's lease."""
+
+    def __init__(
+        self,
+        link: Link,
+        worker_id: str,
+        bodies: Bodies,
+        *,
+        queues: frozenset[str] | None,
+        tags: frozenset[str] | None,
+        on_ready: Callable[[], None],
+        on_due: Callable[[int], None],
+        on_sleeper: Callable[[int], None],
+        on_cancelled: Callable[[str, int, int], None],
+        on_quiet: Callable[[], None],
+    ) -> None:
+        self.held = Holdings()
+        self.alarms = Alarms()
+        self.tried_stalled: set[str] = set()
+        self._link = link
+        self._bodies = bodies
+        self._placement = Placement(worker_id, link.registry, self.held, queues=queues, tags=tags)
+        self._work = LocalWork(link, bodies, self._placement, deliver=self.deliver, pump=self.pump)
+        self._on_ready = on_ready
+        self._on_due = on_due
+        self._on_sleeper = on_sleeper
+        self._on_cancelled = on_cancelled
+        self._on_quiet = on_quiet
+
+    def owner_for(self, run: NewRun) -> str | None:
+        """This worker's id if it takes a run that is about to be started."""
+        return self._placement.owner_for(run)
+
+    # -- taking on -------------------------------------------------------------------------------------------------
+
+    def adopt_new(self, run: NewRun, started: RunStarted) -> None:
+        """Go on with a run that was started here and is held from birth."""
+        function = self._link.registry.find(run.function)
+        resumed = adoption.begin(run, started, function, self._link.clock.now_us())
+        self._take_on(resumed.held, resumed.commands)
+
+    async def adopt_loaded(self, loaded: LoadedRun) -> None:
+        """Go on with a run that was claimed; one that cannot go on is stalled, with the reason."""
+        run = loaded.run
+        function = self._link.registry.find(run.function)
+        now_us = self._link.clock.now_us()
+        try:
+            if len(loaded.rows) > SLOW_REPLAY_EVENTS:
+                resumed = await self._link.read(adoption.resume, loaded, function, now_us)
+            else:
+                resumed = adoption.resume(loaded, function, now_us)
+        except Exception as error:  # border: whatever is wrong with a run, the worker goes on
+            self._stall(run.run_id, run.epoch, error)
+            return
+        if self.held.is_closing:
+            self._submit(resumed.held, _release(resumed.held, now=True))
+            return
+        self._take_on(resumed.held, resumed.commands)
+
+    def _take_on(self, held: HeldRun, commands: list[Command]) -> None:
+        self.held.add(held)
+        open_calls, open_batches = list(held.state.calls.values()), list(held.state.batches.values())
+        was_stalled = held.is_stalled
+        self.pump(held, commands)
+        if was_stalled and not held.is_committing:
+            held.is_stalled = False
+            held.status = "running"
+            self._submit(held, Plan(Append(held.run_id, held.epoch, status="running"), []))
+        for call in open_calls:
+            if call.role == "activity" and (call.call, SINGLE) not in held.shared:
+                self._work.start_call(held, call)
+        for batch in open_batches:
+            self._work.start_items(held, batch)
+        self._arm(held.run_id, held.next_due_us())
+
+    def _stall(self, run_id: str, epoch: int, error: BaseException) -> None:
+        log.warning("run_stalled", run_id=run_id, code=getattr(error, "code", None), error=repr(error))
+        self.tried_stalled.add(run_id)
+        append = Append(run_id, epoch, status="stalled", stall=str(error), release=Release())
+        self._link.submit(append, _ignore)
+
+    # -- turns -----------------------------------------------------------------------------------------------------
+
+    def deliver(self, held: HeldRun, event: Event, key: str | None = None) -> None:
+        if held.deliver(Delivery(event, key)):
+            self.pump(held)
+
+    def pump(self, held: HeldRun, commands: Iterable[Command] = ()) -> None:
+        """Plan and write what has been delivered, unless a write is in flight: then it follows."""
+        if held.is_committing or held.is_dropped:
+            return
+        planner = Planner(held, self._placement, self._link.registry, self._link.clock.now_us(), self._link.ids.token)
+        try:
+            plan = planner.plan(commands)
+        except CorruptHistoryError as error:
+            self.drop(held)
+            self._stall(held.run_id, held.epoch, error)
+            return
+        if plan is not None:
+            self._submit(held, plan)
+
+    def _submit(self, held: HeldRun, plan: Plan) -> None:
+        held.is_committing = True
+        held.idle_since_us = None
+        self._link.submit(plan.append, lambda outcome, error: self._written(held, plan, outcome, error))
+
+    def _written(self, held: HeldRun, plan: Plan, outcome: Written | None, error: BaseException | None) -> None:
+        held.is_committing = False
+        if not isinstance(outcome, Appended):
+            self._refused(held, error)
+            return
+        if plan.append.release is not None:
+            self._forget(held)
+            if held.deliveries or plan.append.release.now:
+                self._on_ready()
+            if plan.append.release.due_us is not None:
+                self.wake(plan.append.release.due_us)
+        for call, first_item in outcome.cancelled:
+            self._on_cancelled(held.run_id, call, first_item)
+        for key in plan.append.consumed:
+            held.keys.discard(key)
+        for effect in plan.effects:
+            self._carry_out(held, effect)
+        if plan.append.shared or any(child.owner is None for child in plan.append.children):
+            self._on_ready()
+        if held.state.batches or held.batches:
+            self._work.tend_batches(held)
+        if held.deliveries and not held.is_dropped:
+            self.pump(held)
+        if held.is_quiet or held.is_dropped:
+            self._on_quiet()
+
+    def _refused(self, held: HeldRun, error: BaseException | None) -> None:
+        """Nothing was written: another worker holds the run, or the store cannot take what it wants to record."""
+        self.drop(held)
+        if error is None:
+            log.warning("lease_lost", run_id=held.run_id, epoch=held.epoch)
+        elif isinstance(error, StoreUnavailableError):
+            log.warning("run_not_written", run_id=held.run_id, epoch=held.epoch, error=repr(error))
+        else:
+            self._stall(held.run_id, held.epoch, error)
+
+    def _carry_out(self, held: HeldRun, effect: Effect) -> None:
+        match effect:
+            case StartCall(call):
+                self._work.start_call(held, call)
+            case Arm(due_us):
+                self._arm(held.run_id, due_us)
+            case Ended(event):
+                self._link.run_ended(held.run_id, event)
+                self._close_program(held)
+            case Tell(message):
+                self.route(message)
+            case Adopt(run, started):
+                self.adopt_new(run, started)
+            case StartItems(batch):
+                self._work.start_items(held, batch)
+            case StopBodies(call):
+                self._work.stop(held, call)
+
+    def route(self, message: Message) -> None:
+        """A message is in an inbox: hand it over if its run is held here, else somebody may have to claim the run."""
+        held = self.held.get(message.run_id)
+        if held is not None:
+            self.deliver(held, message.event, message.key)
+        else:
+            self._on_ready()
+
+    def wake(self, due_us: int | None = None) -> None:
+        """A run that nobody holds may be claimed: at `due_us`, or now."""
+        if due_us is None:
+            self._on_ready()
+        else:
+            self._on_sleeper(due_us)
+
+    def finished(self, attempt: Attempt, outcome: Outcome) -> None:
+        """A body that ran here for a run held here has ended."""
+        held = self.held.get(attempt.run_id)
+        if held is not None and not held.is_dropped and not isinstance(outcome, Stopped):
+            self._work.finished(held, attempt, outcome)
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def _arm(self, run_id: str, due_us: int | None) -> None:
+        if due_us is not None and self.alarms.add(due_us, run_id):
+            self._on_due(due_us)
+
+    def wake_due(self) -> None:
+        """Deliver what time has brought about."""
+        now_us = self._link.clock.now_us()
+        for run_id in self.alarms.pop_due(now_us):
+            held = self.held.get(run_id)
+            if held is None:
+                continue
+            for event in outcomes.due_events(held.state, now_us):
+                held.deliver(Delivery(event))
+            self.pump(held)
+            self._work.retry_due(held, now_us)
+            self._arm(held.run_id, held.next_due_us(after_us=now_us))
+
+    # -- letting go ------------------------------------------------------------------------------------------------
+
+    def release_idle(self) -> None:
+        """Give back runs that have waited long; they wake by a message or at their time."""
+        now_us = self._link.clock.now_us()
+        for held in self.held:
+            if not held.is_quiet:
+                held.idle_since_us = None
+            elif held.idle_since_us is None:
+                held.idle_since_us = now_us
+            elif now_us - held.idle_since_us >= IDLE_RELEASE_US:
+                self._submit(held, _release(held))
+
+    def release_waiting(self) -> None:
+        """Take on nothing more, and give back the runs that only wait."""
+        self.held.is_closing = True
+        for held in self.held:
+            if held.is_quiet:
+                self._submit(held, _release(held))
+
+    def flush(self) -> None:
+        """Write the outcomes that wait to be written together."""
+        for held in self.held:
+            self._work.flush(held)
+
+    def release_all(self) -> None:
+        """Give back everything: waiting runs until they wake, those with work of their own at once."""
+        for held in self.held:
+            if not held.is_committing and not held.is_dropped:
+                has_work = any(call.role == "activity" for call in held.state.calls.values()) or held.batches
+                self._submit(held, _release(held, now=bool(has_work or held.deliveries)))
+
+    def drop_all(self) -> None:
+        for held in self.held:
+            self.drop(held)
+
+    def drop(self, held: HeldRun) -> None:
+        """Forget a run without writing anything."""
+        self._forget(held)
+        self._bodies.stop(held.run_id)
+
+    def _forget(self, held: HeldRun) -> None:
+        held.is_dropped = True
+        held.stop_bodies()
+        self.held.remove(held)
+        self._close_program(held)
+
+    def _close_program(self, held: HeldRun) -> None:
+        if not held.close_program():
+            log.warning("program_leaked", run_id=held.run_id, function=held.function.name)
+
+
+def _release(held: HeldRun, *, now: bool = False) -> Plan:
+    """Give a run back, until it wakes by a message or at its time, or for another worker to go on at once."""
+    return Plan(Append(held.run_id, held.epoch, release=Release(held.next_due_us(), now=now)), [])
+
+
+def _ignore(_outcome: object, _error: BaseException | None) -> None:
+    pass

@@ -1,0 +1,372 @@
+"""A worker: it takes on runs and calls, keeps its lease, and lets go of everything in bounded time.
+
+Rules of this file:
+- looking is cheap and claiming is not: a hint leads to one statement that says whether there is anything to claim;
+- the lease is renewed by the committer's thread, so that a blocked event loop does not lose it; a loop that has not
+  moved for HUNG_LOOP_US is given up on purpose;
+- stopping is: claim nothing more, give waiting runs back at once, let bodies finish for the grace, stop them, go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stent.clock import Alarm
+from stent.errors import StoreUnavailableError
+from stent.history.operations import (
+    Capabilities,
+    ClaimCalls,
+    ClaimedCalls,
+    ClaimedRuns,
+    ClaimRuns,
+    ReapWorkers,
+    RegisterWorker,
+    Renewed,
+    RenewWorker,
+)
+from stent.history.records import Glance, RunRow, WorkerRow
+from stent.log import get_logger
+from stent.worker.bodies import Bodies
+from stent.worker.committer import Chore
+from stent.worker.link import Link
+from stent.worker.liveness import WorkerLock, is_dead
+from stent.worker.outcomes import Outcome
+from stent.worker.runs import Runs
+from stent.worker.shared import SharedWork
+from stent.worker.slots import Attempt
+
+log = get_logger(__name__)
+
+RUNS_A_CLAIM = 100
+HUNG_LOOP_US = 60_000_000  # an event loop that stands still for a minute does not come back by waiting
+IDLE_POLL_US = 5_000_000  # without a hint: the safety net when nothing has been going on
+HOUSEKEEPING_US = 1_000_000
+STORE_PAUSE_S = 0.5  # after a read that the store could not answer
+STALLED_AT_ONCE = 20  # stalled runs that are tried again together: no stampede of replays after a deploy
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker works. Durations in microseconds."""
+
+    slots: int = 10
+    queues: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
+    lease_us: int = 10_000_000
+    poll_interval_us: int = 1_000_000
+    grace_us: int = 1_000_000
+    until_idle: bool = False
+
+
+class Worker:
+    """One worker of this process, on one event loop."""
+
+    def __init__(self, link: Link, options: WorkerOptions, worker_id: str | None = None) -> None:
+        self.worker_id = worker_id or link.ids.worker_id()
+        self.options = options
+        self.is_ready = asyncio.Event()
+        self._link = link
+        self._bodies = Bodies(options.slots, self._finished)
+        self.runs = Runs(
+            link,
+            self.worker_id,
+            self._bodies,
+            queues=options.queues,
+            tags=options.tags,
+            on_ready=self._on_ready,
+            on_due=self._arm,
+            on_sleeper=self._on_sleeper,
+            on_cancelled=self._on_cancelled,
+            on_quiet=lambda: self._wakeup.set() if options.until_idle else None,
+        )
+        self._shared = SharedWork(link, self.worker_id, self._bodies, self.runs.route, self._on_ready)
+        self._wakeup = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._must_look = True
+        self._may_claim = True
+        self._peers: list[WorkerRow] = []
+        self._beacon_us = 0
+        self._polled_us = 0
+        self._housekept_us = 0
+        self._next_sleeper_us: int | None = None
+        self._alarm: Alarm | None = None
+        self._alarm_us: int | None = None
+        self._lock: WorkerLock | None = None
+        self._tried_generation = -1
+        self._known_generation = -1
+        self._claimed: list[str] = []
+        """Runs that were claimed and not read yet."""
+        self._left_some = False
+        """The last claim left work behind because there was no slot for it."""
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until `stop` is called or, with `until_idle`, until nothing is left to do."""
+        link = self._link
+        self._lock = WorkerLock(self.worker_id)
+        await self._register()
+        chore = Chore(self.options.lease_us // 3, self._renewal, link.loop, self._renewed)
+        link.add_chore(chore)
+        link.listen(self._on_news)
+        link.holder = self.runs
+        log.info("worker_started", worker_id=self.worker_id, slots=self.options.slots)
+        try:
+            await self._reap(await self._dead_peers())
+            self.is_ready.set()
+            await self._attend()
+        finally:
+            link.unlisten(self._on_news)
+            link.remove_chore(chore)
+            if link.holder is self.runs:
+                link.holder = None
+            await asyncio.shield(self._let_go())
+
+    def stop(self) -> None:
+        """Stop working; `run` returns when everything has been given back."""
+        self._stopping.set()
+        self._wakeup.set()
+
+    async def _let_go(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        grace_s = self.options.grace_us / 1_000_000
+        self.runs.release_waiting()
+        await self._bodies.close(grace_s)
+        self.runs.flush()
+        self._shared.flush()
+        await self._written_out()
+        self.runs.release_all()
+        await self._written_out()
+        self.runs.drop_all()
+        self._shared.drop_all()
+        await self._link.commit(ReapWorkers((self.worker_id,)))
+        if self._lock is not None:
+            self._lock.release()
+        log.info("worker_stopped", worker_id=self.worker_id)
+
+    async def _written_out(self) -> None:
+        """Wait until no append of a held run is in flight; bounded, because the store may be away."""
+        for _ in range(100):
+            if not self.runs.held.is_writing:
+                return
+            await asyncio.sleep(0.005)
+
+    # -- attending -------------------------------------------------------------------------------------------------
+
+    async def _attend(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not (self._must_look or self._may_claim):
+                    if self.options.until_idle and await self._is_idle():
+                        return
+                    await self._wakeup.wait()
+                self._wakeup.clear()
+                await self._take_on()
+            except StoreUnavailableError as error:
+                log.warning("store_unavailable", error=str(error), retry_in_s=STORE_PAUSE_S)
+                self._must_look = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), STORE_PAUSE_S)
+
+    async def _take_on(self) -> None:
+        """What there is to be taken on, and first what was claimed before and could not be read."""
+        if self._claimed:
+            await self._adopt_claimed()
+        if self._must_look:
+            self._must_look = False
+            await self._look()
+        if self._may_claim and not self._stopping.is_set():
+            self._may_claim = False
+            await self._claim()
+
+    async def _look(self) -> None:
+        """One statement, and then only what it says is worth it."""
+        link, store = self._link, self._link.store
+        glance = await link.read(store.glance, self.worker_id, link.registry.names())
+        self._polled_us = link.clock.monotonic_us()
+        self._next_sleeper_us = glance.next_due_us
+        if glance.next_due_us is not None:
+            self._arm(glance.next_due_us)
+        if glance.has_messages and len(self.runs.held):
+            for row in await link.read(store.read_inbox, self.worker_id):
+                if row.message.run_id in self.runs.held:
+                    self.runs.route(row.message)
+        if glance.has_cancelled and len(self._shared):
+            for place in await link.read(store.cancelled_calls, self.worker_id):
+                self._shared.cancelled(*place)
+        dead = await self._dead_peers() if glance.worker_count > 1 else ()
+        if glance.has_expired:  # its own lease too, after the machine slept: nobody took anything, so it may go on
+            await link.commit(RenewWorker(self.worker_id, self.options.lease_us, self._bodies.free_slots))
+        if glance.has_expired or dead:
+            await self._reap(dead)
+        if glance.has_ready or self._is_sleeper_due(glance):
+            self._may_claim = True
+        if glance.has_stalled:
+            await self._try_stalled()
+
+    def _is_sleeper_due(self, glance: Glance) -> bool:
+        return glance.next_due_us is not None and glance.next_due_us <= self._link.store.now_us()
+
+    async def _claim(self) -> None:
+        """Take on what is ready and fits."""
+        link = self._link
+        if self._known_generation != link.registry.generation:
+            await self._register()  # functions were defined since: their limits must be there before their calls
+        can = Capabilities(link.registry.names(), self.options.queues, self.options.tags)
+        slots = max(0, self._bodies.free_slots - self._bodies.waiting_count)
+        taken = 0
+        claims = [link.commit(ClaimRuns(self.worker_id, can, RUNS_A_CLAIM, slots))]
+        if slots:
+            claims.append(link.commit(ClaimCalls(self.worker_id, can, slots)))
+        for claimed in await asyncio.gather(*claims):
+            if isinstance(claimed, ClaimedRuns) and claimed.runs:
+                await self._adopt_claimed(claimed.runs)
+                self._may_claim = self._may_claim or len(claimed.runs) >= RUNS_A_CLAIM
+                taken += sum(run.role == "activity" for run in claimed.runs)
+            elif isinstance(claimed, ClaimedCalls):
+                for call in claimed.calls:
+                    self._shared.take_on(call)
+                    taken += call.call.size
+        self._left_some = taken >= slots
+
+    async def _adopt_claimed(self, claimed: Sequence[RunRow] = ()) -> None:
+        """Go on with runs that were claimed: kept in mind until they are read, for nobody else will take them."""
+        self._claimed.extend(run.run_id for run in claimed)
+        found = await self._link.read(self._link.store.load_runs, self._claimed)
+        self._claimed = []
+        for loaded in found:
+            if loaded.run.owner == self.worker_id:  # else this worker was given up since, and the epoch is another's
+                await self.runs.adopt_loaded(loaded)
+        self._must_look = True  # messages that came after the reading were for a run that was not held yet
+
+    async def _try_stalled(self) -> None:
+        """Give stalled runs one try under the code that is here now."""
+        link = self._link
+        if self._tried_generation != link.registry.generation:
+            self._tried_generation = link.registry.generation
+            self.runs.tried_stalled.clear()
+        stalled = await link.read(link.store.stalled_runs, STALLED_AT_ONCE, self.runs.tried_stalled)
+        known = [run.run_id for run in stalled if link.registry.get(run.function) is not None]
+        if known:
+            can = Capabilities(link.registry.names())
+            claimed = await link.commit(ClaimRuns(self.worker_id, can, len(known), 0, tuple(known)))
+            self.runs.tried_stalled.update(known)
+            await self._adopt_claimed(claimed.runs)
+            self._must_look = self._must_look or len(stalled) >= STALLED_AT_ONCE
+
+    async def _is_idle(self) -> bool:
+        if self._bodies.running_count or self._bodies.waiting_count or len(self._shared) or not self.runs.held.is_quiet:
+            return False
+        link = self._link
+        glance = await link.read(link.store.glance, self.worker_id, link.registry.names())
+        return not (glance.has_ready or glance.has_messages or glance.next_due_us is not None)
+
+    # -- being told ------------------------------------------------------------------------------------------------
+
+    def _on_news(self, has_changed: bool) -> None:
+        now_us = self._link.clock.monotonic_us()
+        self._beacon_us = now_us
+        is_due = now_us - self._polled_us >= max(IDLE_POLL_US, self.options.poll_interval_us)
+        if has_changed or is_due or any(is_dead(peer.lock_path) for peer in self._peers):
+            self._must_look = True
+            self._wakeup.set()
+        if now_us - self._housekept_us >= HOUSEKEEPING_US:
+            self._housekept_us = now_us
+            self.runs.release_idle()
+
+    def _on_ready(self) -> None:
+        """Something was written here that may be claimed."""
+        self._may_claim = True
+        self._wakeup.set()
+
+    def _on_cancelled(self, run_id: str, call: int, first_item: int) -> None:
+        """Nobody wants a shared call any longer that somebody has claimed, maybe this worker."""
+        self._shared.cancelled(run_id, call, first_item)
+
+    def _finished(self, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.claim is not None:
+            self._shared.finished(attempt, outcome)
+        else:
+            self.runs.finished(attempt, outcome)
+        if self._left_some and self._bodies.waiting_count == 0:
+            self._on_ready()
+        elif self.options.until_idle:
+            self._wakeup.set()
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def _on_sleeper(self, due_us: int) -> None:
+        """A run that nobody holds wakes at a time."""
+        if self._next_sleeper_us is None or due_us < self._next_sleeper_us:
+            self._next_sleeper_us = due_us
+        self._arm(due_us)
+
+    def _arm(self, due_us: int) -> None:
+        """Wake at a time, if not earlier."""
+        if self._alarm_us is not None and self._alarm_us <= due_us:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_us = due_us
+        self._alarm = self._link.clock.call_later(due_us - self._link.clock.now_us(), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = self._alarm_us = None
+        self.runs.wake_due()
+        now_us = self._link.clock.now_us()
+        if self._next_sleeper_us is not None:
+            if self._next_sleeper_us <= now_us:
+                self._next_sleeper_us = None
+                self._on_ready()
+                self._must_look = True
+            else:
+                self._arm(self._next_sleeper_us)
+        due_us = self.runs.alarms.next_due_us()
+        if due_us is not None:
+            self._arm(due_us)
+        self._wakeup.set()
+
+    # -- the lease -------------------------------------------------------------------------------------------------
+
+    async def _register(self) -> None:
+        self._known_generation = self._link.registry.generation
+        limits = self._link.registry.limits()
+        lock_path = self._lock.path if self._lock is not None else None
+        await self._link.commit(
+            RegisterWorker(self.worker_id, socket.gethostname(), os.getpid(), self.options.lease_us, lock_path, limits)
+        )
+        self._beacon_us = self._link.clock.monotonic_us()
+
+    def _renewal(self) -> RenewWorker | None:
+        """Called by the committer's thread."""
+        if self._link.clock.monotonic_us() - self._beacon_us > HUNG_LOOP_US:
+            return None
+        return RenewWorker(self.worker_id, self.options.lease_us, self._bodies.free_slots)
+
+    def _renewed(self, outcome: Renewed | None, error: BaseException | None) -> None:
+        if outcome is not None and not outcome.is_alive and not self._stopping.is_set():
+            log.warning("worker_given_up", worker_id=self.worker_id, error=repr(error) if error else None)
+            self.runs.drop_all()
+            self._shared.drop_all()
+            self._link.loop.create_task(self._register(), name="stent-register")
+            self._must_look = True
+            self._wakeup.set()
+
+    async def _dead_peers(self) -> tuple[str, ...]:
+        """Workers of this machine that are certainly dead."""
+        rows = await self._link.read(self._link.store.list_workers)
+        self._peers = [row for row in rows if row.worker_id != self.worker_id]
+        return tuple(row.worker_id for row in self._peers if is_dead(row.lock_path))
+
+    async def _reap(self, dead: tuple[str, ...]) -> None:
+        reaped = await self._link.commit(ReapWorkers(dead))
+        if reaped.workers:
+            log.info("workers_reaped", workers=reaped.workers, runs=reaped.run_count, calls=reaped.call_count)
+            self._peers = [peer for peer in self._peers if peer.worker_id not in reaped.workers]
+            self._on_ready()
