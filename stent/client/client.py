@@ -143,8 +143,10 @@ class Client:
             return False
         if holder is not None and owner is not None:
             holder.adopt_new(run, started)
-        elif holder is not None:
+            return True
+        if holder is not None:
             holder.wake(due_us)
+        link.announce()
         return True
 
     def _first_event(self, run_id: str, function: Function, arguments: Payload, options: StartOptions) -> RunStarted:
@@ -249,8 +251,10 @@ class Client:
         put: Put = await link.commit(PutMessage(message))
         if put.result == "unknown":
             raise _unknown(message.run_id)
-        if put.result == "delivered" and link.holder is not None:
-            link.holder.route(message)
+        if put.result == "delivered":
+            if link.holder is not None:
+                link.holder.route(message)
+            link.announce()
         return put
 
     # -- asking ----------------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from stent.codec import Payload, TypeRegistry, decode, decode_exception
 from stent.errors import SerializationError
 from stent.history.events import BatchItemsCompleted
-from stent.registry import Function
 from stent.replay.batches import BatchFuture
 from stent.replay.raisable import raisable
 from stent.replay.tasks import DurableFuture
@@ -26,11 +25,7 @@ from stent.replay.tasks import DurableFuture
 class CallFuture(DurableFuture):
     """The answer to one durable call."""
 
-    __slots__ = ("function",)
-
-    def __init__(self, number: int, function: Function, *, loop: Any) -> None:
-        self.function = function
-        super().__init__(number, loop=loop)
+    __slots__ = ()
 
 
 class SignalFuture(DurableFuture):

@@ -3,7 +3,7 @@
 Rules of this file:
 - the newest task goes first, each in its own context, as the current task of the program's own loop: what its `finally`
   blocks ask for finds that loop, which is dead, and not the one that serves the process, where it would start a run;
-- only synchronous code still runs: each await that a body answers with is closed in its turn;
+- only synchronous code still runs: RunDropped is raised at the await, and at each await that a body answers with;
 - a body that cannot be closed is leaked on purpose: collecting it would run it, and might never end.
 """
 
@@ -14,6 +14,7 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
+from stent.replay.endings import RunDropped
 from stent.replay.loop import ReplayLoop
 from stent.replay.tasks import RunTask
 
@@ -30,29 +31,21 @@ def close_tasks(loop: ReplayLoop, tasks: Sequence[RunTask]) -> bool:
 def _close_as_current(loop: ReplayLoop, task: RunTask) -> bool:
     asyncio._enter_task(loop, task)
     try:
-        return _close_body(task)
+        return task.run_context.run(_close_body, task.get_coro())
     finally:
         asyncio._leave_task(loop, task)
 
 
-def _close_body(task: RunTask) -> bool:
-    coroutine = task.get_coro()
+def _close_body(coroutine: Any) -> bool:
+    # Not coroutine.close(): where an inner coroutine answers that with an await, it is left half closed, and the outer
+    # ones see a RuntimeError, which their `except Exception` takes for an error of their own.
     for _ in range(CLOSE_ATTEMPTS):
         try:
-            task.run_context.run(coroutine.close)
-        except RuntimeError:
-            if _is_over(coroutine):
-                return True  # raised by the body itself
-            continue  # it answered with another await: once more
+            coroutine.throw(RunDropped())
         except BaseException:  # border: a body that is thrown away may say what it likes
             return True
-        return True
     _leak(coroutine)
     return False
-
-
-def _is_over(coroutine: Any) -> bool:
-    return getattr(coroutine, "cr_frame", None) is None and getattr(coroutine, "gi_frame", None) is None
 
 
 def _leak(coroutine: Any) -> None:

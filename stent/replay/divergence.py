@@ -121,9 +121,9 @@ def _difference(expected: Event | None, actual: Event | None) -> str:
     match expected, actual:
         case CallScheduled(), CallScheduled() if expected.function == actual.function:
             found = first_argument_difference(expected.arguments, actual.arguments)
-        case BatchScheduled(), BatchScheduled() if expected.count != actual.count:
-            return f"items: {expected.count} were recorded, now {actual.count}"
         case BatchScheduled(), BatchScheduled() if expected.function == actual.function:
+            if expected.count != actual.count:
+                return f"items: {expected.count} were recorded, now {actual.count}"
             found = first_difference(expected.items, actual.items, where="items")
         case RunContinuedAsNew(), RunContinuedAsNew():
             found = first_argument_difference(expected.arguments, actual.arguments)

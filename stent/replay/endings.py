@@ -20,7 +20,8 @@ from stent.replay.tasks import RunTask
 
 
 class RunDropped(BaseException):
-    """Raised where an execution is used that was dropped from memory. Not an Exception: no program may handle it."""
+    """Raised into a program that is dropped from memory, at the place where it waits, and where one that was dropped is
+    used. Not an Exception: nobody may handle it."""
 
 
 class NotAnOrchestrator(BaseException):

@@ -237,7 +237,7 @@ class Execution:
         loop = self._running_loop()
         arguments = function.encode_arguments(args, kwargs)
         self.last_call = number = self.last_call + 1
-        future = CallFuture(number, function, loop=loop)
+        future = CallFuture(number, loop=loop)
         if loop.is_dead:
             return future
         match = self._matcher

@@ -9,6 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import sys
 from asyncio import events as asyncio_events
@@ -51,36 +52,30 @@ class EndlessTurn(Exception):
     """A turn took CALLBACKS_A_TURN callbacks without waiting for anything."""
 
 
-class ReadyHandle:
-    """A callback in the ready queue."""
+class ReadyHandle(list[Any]):
+    """A callback in the ready queue, its arguments and its context. A list, for one is made for each thing that runs."""
 
-    __slots__ = ("args", "callback", "context")
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> None:
-        self.callback: Callable[..., object] | None = callback
-        self.args = args
-        self.context = context
+    __slots__ = ()
 
     def cancel(self) -> None:
-        self.callback = None
+        self[0] = None
 
     def cancelled(self) -> bool:
-        return self.callback is None
+        return self[0] is None
 
 
 class ReplayLoop(asyncio.AbstractEventLoop):
     """An event loop for one run."""
 
     __slots__ = (
-        "_hash",
         "_ready",
-        "_salt",
         "_siblings",
         "_tasks",
         "context",
         "host",
         "is_dead",
         "is_stopped",
+        "next_hash",
     )
 
     def __init__(self, host: Host, salt: int) -> None:
@@ -95,8 +90,8 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         more harm: inside of asyncio, and where a coroutine that was made for the same line is then never awaited.
         """
         self._ready: deque[ReadyHandle] = deque()
-        self._hash = 0
-        self._salt = salt << 32
+        self.next_hash: Callable[[], int] = itertools.count((salt << 32) + 1).__next__
+        """The next number of this run, salted: what its tasks and futures hash by."""
         self._tasks: list[RunTask] = []
         self._siblings: dict[int, RunTask] = {}
 
@@ -123,12 +118,11 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         ready = self._ready
         count = 0
         while ready and not self.is_stopped:
-            handle = ready.popleft()
-            callback = handle.callback
+            callback, args, context = ready.popleft()
             if callback is None:
                 continue
             try:
-                handle.context.run(callback, *handle.args)
+                context.run(callback, *args)
             except KeyboardInterrupt:
                 raise  # somebody at a terminal, not the program
             except BaseException as error:  # border: as in asyncio, a callback that fails does not end the loop
@@ -163,10 +157,6 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         task = asyncio.current_task(self)
         return task.path if isinstance(task, RunTask) else "0"
 
-    def next_hash(self) -> int:
-        self._hash += 1
-        return self._salt | self._hash
-
     # -- what asyncio needs ----------------------------------------------------------------------------------------
 
     def get_debug(self) -> bool:
@@ -188,7 +178,7 @@ class ReplayLoop(asyncio.AbstractEventLoop):
     # asyncio promises handles of its own classes; it only ever cancels them.
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
-        handle = ReadyHandle(callback, args, copy_context() if context is None else context)
+        handle = ReadyHandle((callback, args, copy_context() if context is None else context))
         if not self.is_dead:
             self._ready.append(handle)
         return handle

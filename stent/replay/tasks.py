@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.tasks
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -20,9 +20,8 @@ R = TypeVar("R")
 class NumberedLoop(Protocol):
     """What tasks and futures need of their loop."""
 
-    def next_hash(self) -> int:
-        """The next number of this run, salted."""
-        ...
+    next_hash: Callable[[], int]
+    """The next number of this run, salted."""
 
 
 class RunFuture(asyncio.Future[Any]):

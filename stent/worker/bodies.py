@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import sys
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -32,7 +33,11 @@ current_body: ContextVar[Body | None] = ContextVar("stent_current_body", default
 
 Finished = Callable[[Attempt, Outcome], None]
 
-_SLEEP_CODE = asyncio.sleep.__code__
+_UNDECIDED_FILES = frozenset(
+    module.__file__ for module in (asyncio.tasks, asyncio.taskgroups, asyncio.timeouts, asyncio.locks, asyncio.queues)
+)
+"""Whoever waits in these waits for time or for tasks of its own, as an orchestrator may."""
+_Gathering: type = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]  # a private class
 
 
 class _Dropped(BaseException):
@@ -90,6 +95,8 @@ class Body:
             coroutine.close()
         for parked in self._parked:
             parked.cancel()
+        for task in _tasks_of(self):
+            task.cancel()
 
 
 class _Driver:
@@ -114,7 +121,7 @@ class _Driver:
             if body.is_promoted:
                 raise _Dropped
             if body.first_wait is None:
-                body.first_wait = _real_wait(coroutine)
+                body.first_wait = _real_wait(coroutine, waits_for)
             try:
                 yield waits_for
                 error = None
@@ -124,13 +131,26 @@ class _Driver:
                 error = thrown
 
 
-def _real_wait(coroutine: Any) -> Site | None:
-    """Where a body waits for something other than time; `asyncio.sleep` alone decides nothing."""
+def _real_wait(coroutine: Any, waits_for: Any) -> Site | None:
+    """Where a body waits for the world outside. Time, its own tasks and a bare yield decide nothing."""
+    if waits_for is None or isinstance(waits_for, asyncio.Task | _Gathering):
+        return None
     frames = await_frames(coroutine)
-    if frames and frames[-1].f_code is _SLEEP_CODE:
+    if frames and frames[-1].f_code.co_filename in _UNDECIDED_FILES:
         return None
     stack = await_stack(coroutine)
     return stack[-1] if stack else None
+
+
+def _tasks_of(body: Body) -> list[asyncio.Task[Any]]:
+    """The tasks that a body has started, which run in copies of its context.
+
+    Python 3.11 does not show the context of a task: there they go on until they end by themselves.
+    """
+    if sys.version_info < (3, 12):
+        return []
+    tasks = asyncio.all_tasks() - {body.task}
+    return [task for task in tasks if task.get_context().get(current_body) is body]
 
 
 class Bodies:

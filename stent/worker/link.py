@@ -10,11 +10,13 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from stent.clock import Alarm, Clock
+from stent.errors import StoreError
 from stent.history import wire
 from stent.history.events import Event, RunStarted
 from stent.history.operations import Operation
@@ -66,6 +68,7 @@ class Link:
         clock: Clock,
         ids: Ids,
         registry: Registry,
+        peers: Callable[[], Iterable[Link]] = tuple,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -76,6 +79,7 @@ class Link:
         self.is_closed = False
         self._committer = committer
         self._readers = readers
+        self._peers = peers
         self._listeners: list[Callable[[bool], None]] = []
         self._waiting: dict[str, list[asyncio.Future[Event]]] = {}
         self._watch: Alarm | None = None
@@ -117,8 +121,20 @@ class Link:
     def unlisten(self, listener: Callable[[bool], None]) -> None:
         self._listeners.remove(listener)
 
+    def announce(self) -> None:
+        """Tell the other event loops of this process that something was written: the store's own hints do not."""
+        for peer in self._peers():
+            if peer is not self and not peer.is_closed and (peer._listeners or peer._waiting):
+                _call_on(peer.loop, peer._on_announced)
+
     def run_ended(self, run_id: str, event: Event) -> None:
-        """A run ended in this process."""
+        """A run ended in this process: whoever waits for it here, on any event loop, is told."""
+        self._settle(run_id, event)
+        for peer in self._peers():
+            if peer is not self and run_id in peer._waiting:
+                _call_on(peer.loop, peer._settle, run_id, event)
+
+    def _settle(self, run_id: str, event: Event) -> None:
         for future in self._waiting.pop(run_id, ()):
             if not future.done():
                 future.set_result(event)
@@ -168,10 +184,26 @@ class Link:
             self.look_now()
         self._keep_watching()
 
+    def _on_announced(self) -> None:
+        for listener in list(self._listeners):
+            listener(True)
+        self.look_now()
+
     async def _look_for_ends(self) -> None:
-        ended = await self.read(self.store.ended_among, list(self._waiting))
+        try:
+            ended = await self.read(self.store.ended_among, list(self._waiting))
+        except StoreError as error:
+            log.warning("look_failed", error=str(error))  # the next look comes by itself
+            return
         for row in ended:
-            self.run_ended(row.run_id, wire.decode(row))
+            self._settle(row.run_id, wire.decode(row))
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(callback, *args)
+    except RuntimeError:
+        return  # that loop is closed: nobody is left to be told
 
 
 class StoreThreads:
@@ -182,10 +214,16 @@ class StoreThreads:
         self.committer = Committer(store, clock)
         self.readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="stent-reader")
         self._clock = clock
+        self._links: weakref.WeakSet[Link] = weakref.WeakSet()
 
     def link(self, ids: Ids, registry: Registry) -> Link:
         """A link for the running event loop."""
-        return Link(self.store, self.committer, self.readers, self._clock, ids, registry)
+        link = Link(self.store, self.committer, self.readers, self._clock, ids, registry, self._open_links)
+        self._links.add(link)
+        return link
+
+    def _open_links(self) -> list[Link]:
+        return [link for link in list(self._links) if not link.is_closed]
 
     def close(self) -> None:
         """Write what is queued, end the threads, close the store."""

@@ -1,0 +1,137 @@
+"""The replay core, without a database but for the last figure: rates by length of history, and sizes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+from stent import Stent
+from stent.codec import encode
+from stent.history import wire
+from stent.history.events import CallCompleted, Event, RunStarted
+from stent.history.sql.sqlite import SQLiteStore
+from stent.replay.commands import event_of
+from stent.replay.execution import Execution
+from stent.replay.replayer import replay
+
+from bench.sqlite import all_at_once, nothing, one_after_another
+
+LENGTHS = (100, 1_000, 10_000, 100_000)
+SUSPENDED = 500
+
+
+@Stent.durable(role="orchestrator")
+async def waits() -> None:
+    await nothing(1)
+
+
+def replay_rates(folder: Path, scale: float) -> dict[str, Any]:
+    """Calls a second: sequential histories of growing length, one gather, and from the database."""
+    found: dict[str, Any] = {}
+    for length in LENGTHS:
+        count = max(20, round(length * scale))
+        history = _history(one_after_another, count)
+        found[f"sequential_{length}_calls_per_s"] = _rate(one_after_another, history, count)
+    count = max(20, round(10_000 * scale))
+    found["gather_10000_calls_per_s"] = _rate(all_at_once, _history(all_at_once, count), count)
+    found["database_10000_calls_per_s"] = _database_rate(folder, count)
+    return found
+
+
+def _rate(function: Any, history: list[Event], count: int) -> float:
+    gc.collect()
+    began_s = time.perf_counter()
+    replayed = replay(function.__stent_function__, history)
+    took_s = time.perf_counter() - began_s
+    assert replayed.execution.is_done, "the history was complete"
+    return round(count / took_s, 1)
+
+
+def _database_rate(folder: Path, count: int) -> float:
+    """Read, check the hash chain, decode, replay."""
+    asyncio.run(_record(folder, count))
+    store = SQLiteStore(folder / "replay.db")
+    try:
+        (run_id,) = store.find_runs("measured", 1)
+        gc.collect()
+        began_s = time.perf_counter()
+        replay(one_after_another.__stent_function__, wire.decode_history(store.read_rows(run_id)))
+        return round(count / (time.perf_counter() - began_s), 1)
+    finally:
+        store.close()
+
+
+async def _record(folder: Path, count: int) -> None:
+    backend = Stent.backends.SQLiteBackend(folder / "replay.db", durability="relaxed")
+    async with Stent.bootstrap(backend):
+        await one_after_another.options(id="measured")(count)
+
+
+def _history(function: Any, count: int) -> list[Event]:
+    """The history of a run whose calls complete in the order of their scheduling."""
+    record = function.__stent_function__
+    arguments = record.encode_arguments((count,), {})
+    execution = Execution(record)
+    first = RunStarted(1, 0, "measured", record.name, arguments, "orchestrator")
+    history: list[Event] = [first]
+    waiting: list[Event] = []
+    commands = execution.apply(first)
+    while True:
+        for command in commands:
+            event = event_of(command, len(history) + 1, 0)
+            history.append(event)
+            if hasattr(event, "arguments"):
+                waiting.append(event)
+        if execution.is_done:
+            return history
+        scheduled: Any = waiting.pop(0)
+        number = scheduled.call - 1
+        answer = CallCompleted(len(history) + 1, 0, scheduled.call, encode(number, record.types))
+        history.append(answer)
+        commands = execution.apply(answer)
+
+
+def suspended_size(folder: Path, scale: float) -> dict[str, Any]:
+    """Bytes that a suspended orchestrator takes in memory."""
+    record = waits.__stent_function__
+    arguments = record.encode_arguments((), {})
+
+    def suspended(number: int) -> Execution:
+        execution = Execution(record)
+        execution.apply(RunStarted(1, 0, f"run-{number}", record.name, arguments, "orchestrator"))
+        return execution
+
+    kept = [suspended(0)]
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    kept += [suspended(number) for number in range(1, SUSPENDED + 1)]
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    for execution in kept:
+        execution.close()
+    return {"bytes_per_run": round((after - before) / SUSPENDED)}
+
+
+def import_time(folder: Path, scale: float) -> dict[str, Any]:
+    """Seconds from the start of an interpreter to the end of `import stent`, less an interpreter that does nothing."""
+    root = str(Path(__file__).resolve().parent.parent)
+
+    def best_s(program: str) -> float:
+        took = []
+        for _ in range(7):
+            began_s = time.perf_counter()
+            subprocess.run([sys.executable, "-c", program], check=True, cwd=root)
+            took.append(time.perf_counter() - began_s)
+        return min(took)
+
+    return {"import_s": round(best_s("import stent") - best_s("pass"), 4)}
+
+
