@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, ParamSpec, TypeVar, cast, get_args, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
 from stent.durable.function import Durable, checked_name, checked_policy, checked_priority, checked_tags
 from stent.duration import Duration, parse_duration
@@ -54,6 +54,29 @@ def durable(function: Any = None, /, **options: Any) -> Any:
             )
         return make_durable(function, {}, default_registry)
     return _Decorator(options)
+
+
+class DurableDecorator(Protocol):
+    """The type of `Stent.durable`: `staticmethod(durable)` alone would leave type checkers with the first overload."""
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Durable[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Durable[P, R]: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        max_concurrent: int | None = None,
+        retry_policy: RetryPolicy | None = None,
+        timeout: Duration | None = None,
+        version: str | None = None,
+        queue: str | None = None,
+        tags: Iterable[str] = (),
+        priority: int = 0,
+        name: str | None = None,
+        role: Role | None = None,
+    ) -> _Decorator: ...
 
 
 class _Decorator:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from stent.client.client import DEFAULT_START, StartOptions
 from stent.client.current import current
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stent.replay.tasks import Call
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
 
 MAX_PRIORITY = 1_000_000  # far inside of what both databases keep in a 32-bit integer
@@ -106,6 +107,12 @@ class Durable(Generic[P, R]):
         )
         return Durable(self.__stent_function__, changed, self._bound)
 
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Durable[P, R]: ...
+    @overload
+    def __get__(
+        self: Durable[Concatenate[Any, Q], R], instance: object, owner: type | None = None
+    ) -> Durable[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: bound to its instance, which travels as the first argument."""
         if instance is None:

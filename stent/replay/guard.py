@@ -164,7 +164,7 @@ def _known_objects() -> dict[int, tuple[str, tuple[str, str]]]:
     for dotted, rule in _FORBIDDEN.items():
         value = _find(dotted)
         if value is not None:
-            known[id(value)] = (dotted.removeprefix("builtins."), rule)
+            known.setdefault(id(value), (dotted.removeprefix("builtins."), rule))  # io.open is builtins.open
     return known
 
 

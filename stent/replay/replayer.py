@@ -37,14 +37,22 @@ def replay(function: Function, history: Sequence[Event]) -> Replayed:
     """
     execution = Execution(function, is_strict_role=len(history) > 1)
     turns = current_turns(history)
+    last = None if is_closed(history) else len(turns)
     commands: list[Command] = []
-    for number, turn in enumerate(turns, start=1):
-        is_open = number == len(turns) and not is_closed(history)
-        commands = execution.apply(turn.delivery, turn.decisions, is_open=is_open)
-        if execution.mismatch is not None:
-            error = describe_mismatch(function, history, turn, execution.mismatch)
-            execution.close()
-            raise error
+
+    def go(start: int, stop: int) -> None:
+        nonlocal commands
+        for number, turn in enumerate(turns[start:stop], start + 1):
+            commands = execution.apply(turn.delivery, turn.decisions, is_open=number == last)
+            if execution.mismatch is not None:
+                raise describe_mismatch(function, history, turn, execution.mismatch)
+
+    try:
+        go(0, 1)
+        execution.activate(lambda: go(1, len(turns)))
+    except DivergenceError:
+        execution.close()
+        raise
     return Replayed(execution, commands)
 
 

@@ -26,15 +26,9 @@ class Resumed:
 
 def resume(loaded: LoadedRun, function: Function, now_us: int) -> Resumed:
     """Go on with a run; CorruptHistoryError or DivergenceError if that cannot be."""
-    run = loaded.run
     history = wire.decode_history(loaded.rows)
-    state = fold(history)
-    held = HeldRun(run.run_id, run.epoch, function, state, loaded.rows[-1].hash)
-    held.status = run.status
-    held.is_stalled = run.status == "stalled"
-    held.limit_key = run.limit_key
-    held.crashes = run.crashes
-    held.shared = {(row.call.call, row.call.first_item) for row in loaded.shared}
+    held = _held(loaded, function, history)
+    state = held.state
     resumed = Resumed(held)
     if is_orchestrator(history) and not state.is_ended:
         if _is_unbegun(history) and any(isinstance(row.message.event, CancelRequested) for row in loaded.inbox):
@@ -47,6 +41,30 @@ def resume(loaded: LoadedRun, function: Function, now_us: int) -> Resumed:
     for row in loaded.inbox:
         held.deliver(Delivery(row.message.event, row.message.key))
     return resumed
+
+
+def abandon(loaded: LoadedRun, function: Function) -> Resumed | None:
+    """A run whose code does not fit, if somebody has asked for its end: cancelled without its program having a say."""
+    wishes = [row.message for row in loaded.inbox if isinstance(row.message.event, CancelRequested)]
+    if not wishes:
+        return None
+    held = _held(loaded, function, wire.decode_history(loaded.rows))
+    others = [row.message for row in loaded.inbox if row.message not in wishes]
+    for message in (*wishes, *others):
+        held.deliver(Delivery(message.event, message.key))
+    return Resumed(held)
+
+
+def _held(loaded: LoadedRun, function: Function, history: list[Event]) -> HeldRun:
+    """What the row and the history say of a run; without its program."""
+    run = loaded.run
+    held = HeldRun(run.run_id, run.epoch, function, fold(history), loaded.rows[-1].hash)
+    held.status = run.status
+    held.is_stalled = run.status == "stalled"
+    held.limit_key = run.limit_key
+    held.crashes = run.crashes
+    held.shared = {(row.call.call, row.call.first_item) for row in loaded.shared}
+    return held
 
 
 def begin(run: NewRun, started: RunStarted, function: Function, now_us: int) -> Resumed:

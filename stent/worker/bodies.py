@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import sys
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -147,10 +146,11 @@ def _tasks_of(body: Body) -> list[asyncio.Task[Any]]:
 
     Python 3.11 does not show the context of a task: there they go on until they end by themselves.
     """
-    if sys.version_info < (3, 12):
+    context_of = getattr(asyncio.Task, "get_context", None)
+    if context_of is None:
         return []
     tasks = asyncio.all_tasks() - {body.task}
-    return [task for task in tasks if task.get_context().get(current_body) is body]
+    return [task for task in tasks if context_of(task).get(current_body) is body]
 
 
 class Bodies:

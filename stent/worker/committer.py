@@ -70,7 +70,8 @@ class Committer:
         self._store = store
         self._clock = clock
         self._name = name
-        self._queue: queue.SimpleQueue[_Submission | Literal["look", "end"]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Submission] | Literal["end"]] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Submission]] = {}
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -78,8 +79,20 @@ class Committer:
         self.commit_count = 0
 
     def submit(self, operation: Operation, answer: Answer) -> None:
-        """Queue an operation; `answer(outcome, error)` is called on the running loop."""
-        self._put(_Submission(operation, asyncio.get_running_loop(), answer))
+        """Queue an operation; `answer(outcome, error)` is called on the running loop.
+
+        What one turn of the event loop submits reaches the thread together, so that it is written together.
+        """
+        loop = asyncio.get_running_loop()
+        submission = _Submission(operation, loop, answer)
+        gathered = self._gathered.get(loop)
+        if gathered is not None:
+            gathered.append(submission)
+            return
+        with self._lock:
+            self._check_open()
+            self._gathered[loop] = [submission]
+        loop.call_soon(self._hand_over, loop)
 
     def commit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queue an operation; the future gets its outcome. Cancelling the future does not undo the operation."""
@@ -100,7 +113,7 @@ class Committer:
         """Do this from now on; the first time after one interval."""
         chore.due_us = self._clock.monotonic_us() + chore.interval_us
         self._chores = (*self._chores, chore)
-        self._put("look")
+        self._put([])
 
     def remove_chore(self, chore: Chore) -> None:
         self._chores = tuple(other for other in self._chores if other is not chore)
@@ -110,21 +123,44 @@ class Committer:
         with self._lock:
             self._closed.set()
             thread, self._thread = self._thread, None
+            if thread is None and self._gathered:
+                thread = self._begin()
             if thread is not None:
+                for gathered in self._gathered.values():
+                    self._queue.put(gathered)
+                self._gathered.clear()
                 self._queue.put("end")
         if thread is not None:
             thread.join()
 
     # -- the thread ------------------------------------------------------------------------------------------------
 
-    def _put(self, found: _Submission | Literal["look"]) -> None:
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            gathered = self._gathered.pop(loop, None)
+            if gathered is None:
+                return  # closed in the meantime, and written with the rest
+            for start in range(0, len(gathered), MAX_BATCH):
+                self._put_locked(gathered[start : start + MAX_BATCH])
+
+    def _put(self, found: list[_Submission]) -> None:
         with self._lock:  # nothing may come to stand behind the end: it would never be answered
-            if self._closed.is_set():
-                raise StoreUnavailableError("this store is closed", fix="open a new backend")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._thread.start()
-            self._queue.put(found)
+            self._check_open()
+            self._put_locked(found)
+
+    def _put_locked(self, found: list[_Submission]) -> None:
+        if self._thread is None:
+            self._thread = self._begin()
+        self._queue.put(found)
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise StoreUnavailableError("this store is closed", fix="open a new backend")
+
+    def _begin(self) -> threading.Thread:
+        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        thread.start()
+        return thread
 
     def _work(self) -> None:
         is_last = False
@@ -135,13 +171,12 @@ class Committer:
                 self._write(batch)
 
     def _next_batch(self) -> tuple[list[_Submission], bool]:
-        """Wait for one submission or a chore, then take all that are there."""
+        """Wait for submissions or a chore, then take all that are there."""
         batch: list[_Submission] = []
         try:
             found = self._queue.get(timeout=self._wait_s())
             while found != "end":
-                if found != "look":
-                    batch.append(found)
+                batch += found
                 if len(batch) >= MAX_BATCH:
                     return batch, False
                 found = self._queue.get_nowait()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from stent.errors import CorruptHistoryError, StoreUnavailableError
+from stent.errors import DivergenceError, StoreUnavailableError
 from stent.history.events import Event, RunStarted
 from stent.history.operations import Append, Appended, Outcome as Written, Release
 from stent.history.records import LoadedRun, Message, NewRun
@@ -89,6 +89,12 @@ class Runs:
                 resumed = await self._link.read(adoption.resume, loaded, function, now_us)
             else:
                 resumed = adoption.resume(loaded, function, now_us)
+        except DivergenceError as error:
+            abandoned = adoption.abandon(loaded, function)
+            if abandoned is None:
+                self._stall(run.run_id, run.epoch, error)
+                return
+            resumed = abandoned
         except Exception as error:  # border: whatever is wrong with a run, the worker goes on
             self._stall(run.run_id, run.epoch, error)
             return
@@ -111,7 +117,7 @@ class Runs:
                 self._work.start_call(held, call)
         for batch in open_batches:
             self._work.start_items(held, batch)
-        self._arm(held.run_id, held.next_due_us())
+        self._wake(held)
 
     def _stall(self, run_id: str, epoch: int, error: BaseException) -> None:
         log.warning("run_stalled", run_id=run_id, code=getattr(error, "code", None), error=repr(error))
@@ -132,7 +138,7 @@ class Runs:
         planner = Planner(held, self._placement, self._link.registry, self._link.clock.now_us(), self._link.ids.token)
         try:
             plan = planner.plan(commands)
-        except CorruptHistoryError as error:
+        except Exception as error:  # border: a history that no code of ours can go on with must not stop the others
             self.drop(held)
             self._stall(held.run_id, held.epoch, error)
             return
@@ -226,17 +232,20 @@ class Runs:
             self._on_due(due_us)
 
     def wake_due(self) -> None:
-        """Deliver what time has brought about."""
-        now_us = self._link.clock.now_us()
-        for run_id in self.alarms.pop_due(now_us):
+        """Go on with the runs whose time has come."""
+        for run_id in self.alarms.pop_due(self._link.clock.now_us()):
             held = self.held.get(run_id)
-            if held is None:
-                continue
-            for event in outcomes.due_events(held.state, now_us):
-                held.deliver(Delivery(event))
-            self.pump(held)
-            self._work.retry_due(held, now_us)
-            self._arm(held.run_id, held.next_due_us(after_us=now_us))
+            if held is not None:
+                self._wake(held)
+
+    def _wake(self, held: HeldRun) -> None:
+        """Deliver what time has brought about, and remember when it will again."""
+        now_us = self._link.clock.now_us()
+        for event in outcomes.due_events(held.state, now_us):
+            held.deliver(Delivery(event))
+        self.pump(held)
+        self._work.retry_due(held, now_us)
+        self._arm(held.run_id, held.next_due_us(after_us=now_us))
 
     # -- letting go ------------------------------------------------------------------------------------------------
 
