@@ -11,7 +11,7 @@ import contextlib
 import inspect
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from stent.backends import Backends, StoreBackend, backend_of
 from stent.client.client import Client, StartOptions
@@ -20,7 +20,7 @@ from stent.client.serving import Serving, WorkerLifecycle, on_sigterm, worker_op
 from stent.client.views import ExecutionInfo, ExecutionState, Page, info_of, page_of, run_filter
 from stent.clock import SystemClock
 from stent.durable import calls, context
-from stent.durable.decorator import durable
+from stent.durable.decorator import DurableDecorator, durable
 from stent.durable.function import Durable, bound_arguments, start_options
 from stent.duration import Duration
 from stent.errors import NotConfiguredError, UnregisteredFunctionError
@@ -43,7 +43,7 @@ class Stent:
 
     backends = Backends
 
-    durable = staticmethod(durable)
+    durable: ClassVar[DurableDecorator] = staticmethod(durable)  # type: ignore[assignment]  # as it is called
     map = staticmethod(calls.map)
     map_as_completed = staticmethod(calls.map_as_completed)
     sleep = staticmethod(calls.sleep)
@@ -125,6 +125,15 @@ class Stent:
         finally:
             self._client.close()
             await asyncio.get_running_loop().run_in_executor(None, self.backend.release, self._client)
+
+    @staticmethod
+    def register_type(cls: type, *, name: str | None = None, aliases: Iterable[str] = ()) -> None:
+        """Allow values of a class that no durable function's module defines or mentions, such as a library's errors.
+
+        `name` is how it is stored (default module:qualname), `aliases` are names that older stored values may have.
+        OptionError for what cannot be stored: it must be a dataclass, pydantic model, enum, named tuple or exception.
+        """
+        default_registry.types.register(cls, name, aliases)
 
     # -- serving ---------------------------------------------------------------------------------------------------
 

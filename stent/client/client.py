@@ -27,6 +27,7 @@ from stent.errors import (
 )
 from stent.history import wire
 from stent.history.events import (
+    EVENT_CODES,
     CallOptions,
     CancelRequested,
     Event,
@@ -231,6 +232,8 @@ class Client:
         if not 0 < len(name) <= MAX_SIGNAL_NAME_CHARS:
             raise OptionError(f"signal name {name!r}", fix=f"use a text of 1 to {MAX_SIGNAL_NAME_CHARS} characters")
         payload = encode(value, self.registry.types, where=f"the value of signal {name!r}")
+        if key is not None and await self._was_received(run_id, f"signal-{key}"):
+            return False
         message_key = f"signal-{key if key is not None else self._ids.token().hex()}"
         put = await self._put(Message(run_id, message_key, SignalReceived(0, 0, name, payload, message_key)))
         if put.result == "ended":
@@ -240,6 +243,13 @@ class Client:
                 run_id=run_id,
             )
         return put.result == "delivered"
+
+    async def _was_received(self, run_id: str, key: str) -> bool:
+        """Whether a signal with this key has left the inbox and is in the history."""
+        link = await self.link()
+        code = EVENT_CODES[SignalReceived]
+        rows = [row for row in await link.read(link.store.read_rows, run_id) if row.code == code]
+        return any(getattr(wire.decode(row), "key", None) == key for row in rows)
 
     async def cancel(self, run_id: str, reason: str = "") -> bool:
         """Ask a run to stop; False if it had ended already. Asking twice is asking once."""

@@ -171,34 +171,38 @@ def _differences(run: Run, facts: Facts) -> Iterator[str]:
 
 
 def _check_families(case: _Case) -> Iterator[Violation]:
-    expected: dict[str, tuple[str, Place]] = {}
+    expected: set[tuple[str | None, str]] = set()
     for run_id, facts in case.facts.items():
-        for child, place in _children_of(facts):
-            expected[child] = (run_id, place)
-            if child not in case.snapshot.runs:
+        for parent_run, child in _children_of(facts):
+            expected.add((parent_run, child))
+            found = case.snapshot.runs.get(child)
+            if found is None:
                 yield Violation("I10", run_id, None, f"its child {child} was scheduled and does not exist")
+            elif found.parent_run != parent_run:
+                yield Violation("I10", run_id, None, f"its child {child} is the child of {found.parent_run}")
     for run in case.snapshot.runs.values():
         if run.parent_run is None or run.parent_run in case.unread:
             continue
         parent = case.facts.get(run.parent_run)
         if parent is None:
             yield Violation("I10", run.run_id, None, f"its parent {run.parent_run} does not exist")
-        elif run.run_id not in expected:
+        elif (run.parent_run, run.run_id) not in expected:
             yield Violation("I10", run.run_id, None, f"its parent {run.parent_run} never scheduled it")
         elif run.status in ENDED and not _is_answered(case, run, parent):
             yield Violation("I10", run.run_id, None, f"it has ended, and its parent {run.parent_run} was not told")
 
 
-def _children_of(facts: Facts) -> Iterator[tuple[str, Place]]:
-    """Every run that a history started, with what it answers."""
+def _children_of(facts: Facts) -> Iterator[tuple[str | None, str]]:
+    """Every run that a history started, with the parent that it answers."""
+    run_id = facts.run_id
     for call, found in facts.scheduled.items():
         if isinstance(found.event, CallScheduled) and found.child_run is not None:
-            yield found.child_run, (call, None)
+            yield run_id, found.child_run
         if isinstance(found.event, BatchScheduled) and not found.is_activity and found.event.limit is None:
-            yield from ((f"{facts.run_id}.{call}.{item}", (call, item)) for item in range(found.event.count))
-    yield from ((child, place) for place, child in facts.promoted.items())
-    if isinstance(facts.end, RunContinuedAsNew):
-        yield facts.end.next_run, (0, None)
+            yield from ((run_id, f"{run_id}.{call}.{item}") for item in range(found.event.count))
+    yield from ((run_id, child) for child in facts.promoted.values())
+    if isinstance(facts.end, RunContinuedAsNew) and facts.started is not None:
+        yield facts.started.parent_run, facts.end.next_run
 
 
 def _is_answered(case: _Case, child: Run, parent: Facts) -> bool:
@@ -304,10 +308,8 @@ def _check_wakeups(case: _Case) -> Iterator[Violation]:
     )
     for run in snapshot.runs.values():
         if run.owner is None and run.run_id not in offered and run.status != "stalled":
-            facts = case.facts.get(run.run_id)
-            yield from (
-                Violation("L1", run.run_id, None, why) for why in _lost_in(case, run, facts, shared[run.run_id])
-            )
+            lost = _lost_in(case, run, case.facts.get(run.run_id), shared[run.run_id])
+            yield from (Violation("L1", run.run_id, None, why) for why in lost)
 
 
 def _lost_in(case: _Case, run: Run, facts: Facts | None, shared: set[Place]) -> Iterator[str]:
@@ -370,7 +372,7 @@ def _check_results(case: _Case, bodies: Sequence[Body]) -> Iterator[Violation]:
 
 
 def _check_concurrency(case: _Case, bodies: Sequence[Body]) -> Iterator[Violation]:
-    """The most bodies at once under each limit. A body that never wrote its end counts as long as it may have run: not."""
+    """The most bodies at once under each limit. One that never wrote its end is left out: its process died somewhen."""
     moments: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for body in bodies:
         if body.limit_key is not None and body.ended_us is not None:

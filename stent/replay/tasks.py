@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 R = TypeVar("R")
 
+_make_future = asyncio.Future.__init__
+
 
 class NumberedLoop(Protocol):
     """What tasks and futures need of their loop."""
@@ -66,7 +68,7 @@ class DurableFuture(asyncio.Future[Any]):
     def __init__(self, number: int, *, loop: Any) -> None:
         self._hash: int = loop.next_hash()
         self.number = number
-        super().__init__(loop=loop)
+        _make_future(self, loop=loop)  # one is made for each call, and super() takes as long as the rest
 
     def __hash__(self) -> int:
         return self._hash

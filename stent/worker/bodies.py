@@ -20,7 +20,7 @@ from typing import Any
 
 from stent.codec import encode
 from stent.duration import format_duration
-from stent.errors import CallTimeoutError, MixedRoleError, PlaceError, StentError
+from stent.errors import CallTimeoutError, MixedRoleError, PlaceError, RoleError, StentError
 from stent.history.events import Site
 from stent.replay.sites import calling_site
 from stent.replay.stacks import await_frames, await_stack
@@ -65,6 +65,12 @@ class Body:
             raise PlaceError(
                 f"{name}() is a plain def and makes a durable call at {site}",
                 fix="make it an async def, so that it can be replayed",
+            )
+        if self.attempt.function.options.role == "activity":
+            raise RoleError(
+                f"{name}() is declared an activity and makes a durable call at {site}",
+                fix="leave role= out, or move the call into an orchestrator",
+                call_site=str(site),
             )
         if self.first_wait is not None:
             raise MixedRoleError(

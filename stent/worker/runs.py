@@ -194,7 +194,7 @@ class Runs:
                 self._arm(held.run_id, due_us)
             case Ended(event):
                 self._link.run_ended(held.run_id, event)
-                self._close_program(held)
+                _close_program(held)
             case Tell(message):
                 self.route(message)
             case Adopt(run, started):
@@ -292,11 +292,12 @@ class Runs:
         held.is_dropped = True
         held.stop_bodies()
         self.held.remove(held)
-        self._close_program(held)
+        _close_program(held)
 
-    def _close_program(self, held: HeldRun) -> None:
-        if not held.close_program():
-            log.warning("program_leaked", run_id=held.run_id, function=held.function.name)
+
+def _close_program(held: HeldRun) -> None:
+    if not held.close_program():
+        log.warning("program_leaked", run_id=held.run_id, function=held.function.name)
 
 
 def _release(held: HeldRun, *, now: bool = False) -> Plan:
