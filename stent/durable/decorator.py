@@ -112,10 +112,7 @@ def make_durable(body: Any, options: dict[str, Any], registry: Registry) -> Dura
             fix="return a list, or make every item a durable call of its own",
         )
     checked = check_options(options)
-    name = options.get("name")
-    function = Function(
-        checked_name("name", name) if name is not None else function_name(body), body, checked, registry.types
-    )
+    function = Function(options.get("name") or function_name(body), body, checked, registry.types)
     registry.add(function)
     return Durable(function)
 
@@ -127,6 +124,8 @@ def check_options(options: dict[str, Any]) -> FunctionOptions:
         raise OptionError(
             f"@Stent.durable has no option {min(unknown)!r}", fix=f"there are: {', '.join(sorted(_KNOWN))}"
         )
+    if options.get("name") is not None:
+        checked_name("name", options["name"])
     limit = options.get("max_concurrent")
     if limit is not None and (
         isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_CONCURRENT

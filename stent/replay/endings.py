@@ -20,8 +20,10 @@ from stent.replay.tasks import RunTask
 
 
 class RunDropped(BaseException):
-    """Raised into a program that is dropped from memory, at the place where it waits, and where one that was dropped is
-    used. Not an Exception: nobody may handle it."""
+    """Raised into a program that is dropped from memory, where it waits, and where one is used that was dropped.
+
+    Not an Exception: nobody may handle it.
+    """
 
 
 class NotAnOrchestrator(BaseException):

@@ -168,7 +168,11 @@ class Execution:
                 if role == "orchestrator" and self.started is not None:
                     self._begin(self.started)
             case CancelRequested(reason=reason):
-                self._cancel(reason)
+                self._cancel_reason = reason
+                if self._main is None:
+                    self._finish(CancelRun(reason))
+                else:
+                    self._main.cancel(reason or None)
             case _:
                 raise AssertionError(f"{event.type} is no delivery")
         return True
@@ -200,13 +204,6 @@ class Execution:
             return
         self._main = RunTask(coroutine, loop=loop, name=None, context=loop.context, path="0")
         loop.adopt(self._main)
-
-    def _cancel(self, reason: str) -> None:
-        self._cancel_reason = reason
-        if self._main is None:
-            self._finish(CancelRun(reason))
-        else:
-            self._main.cancel(reason or None)
 
     def _run(self) -> None:
         loop, main = self._loop, self._main

@@ -176,7 +176,10 @@ class Link:
         if not (self._listeners or self._waiting):
             return
         self._since_poll_us += WATCH_INTERVAL_US
-        has_changed = self.store.changed()
+        try:
+            has_changed = self.store.changed()
+        except StoreError:
+            has_changed = False  # the poll goes on, and its questions say what is wrong
         if has_changed or self._since_poll_us >= POLL_INTERVAL_US:
             self._since_poll_us = 0
             for listener in list(self._listeners):
