@@ -2,7 +2,7 @@
 
 Rules of this file:
 - what the engine raises into a program is a BaseException of ours: no handler for Exception can take it for its own;
-- a cancelled run never ends as completed, whatever its program returns;
+- a cancelled run never ends as completed and never goes on as a new one, whatever its program does;
 - an ending that cannot be stored is a failure that can.
 """
 
@@ -44,12 +44,12 @@ def ending_of(function: Function, main: RunTask, cancel_reason: str | None) -> C
     if main.cancelled():
         return CancelRun(cancel_reason or "")
     error = main.exception()
-    if isinstance(error, ContinueAsNew):
-        return _continuation(function, error)
-    if error is not None:
+    if error is not None and not isinstance(error, ContinueAsNew):
         return failure(function, error)
     if cancel_reason is not None:
         return CancelRun(cancel_reason)
+    if error is not None:
+        return _continuation(function, error)
     try:
         return CompleteRun(encode(main.result(), function.types, where=f"the result of {function.display_name}()"))
     except SerializationError as refusal:

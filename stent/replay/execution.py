@@ -59,7 +59,7 @@ from stent.replay.endings import (
     failure,
 )
 from stent.replay.loop import EndlessTurn, ReplayLoop
-from stent.replay.matcher import Diverged, Matcher, Mismatch
+from stent.replay.matcher import Matcher, Mismatch
 from stent.replay.sites import calling_site
 from stent.replay.stacks import await_stack
 from stent.replay.tasks import DurableFuture, RunTask
@@ -127,8 +127,6 @@ class Execution:
         try:
             if self._deliver(event):
                 self._run()
-        except Diverged:
-            pass  # `mismatch` says what does not fit
         except BaseException:  # border: nobody knows how far the program has come, so nobody may go on with it
             self.close()
             raise
@@ -340,14 +338,11 @@ class Execution:
             self._issue(CancelCall(future.number))
 
     def _issue(self, command: Command) -> None:
-        """Hold a command against the history, or add it to the new ones."""
+        """Hold a command against the history, or add it to the new ones. A program that does not fit stops here."""
         self.has_commands = True
-        try:
-            self._matcher.take(command)
-        except Diverged:
-            if self._loop is not None:
-                self._loop.is_stopped = self._loop.is_dead = True
-            raise
+        self._matcher.take(command)
+        if self._matcher.mismatch is not None and self._loop is not None:
+            self._loop.is_stopped = self._loop.is_dead = True
 
     @property
     def _is_running(self) -> bool:

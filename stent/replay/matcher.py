@@ -4,13 +4,14 @@ Rules of this file:
 - within a turn commands must come in the recorded order: same kind, same number, same function, same arguments;
 - lengths of timers are not compared (they may be computed from `Stent.now()`): what was recorded counts;
 - commands past the recorded ones are new work at the end of a history, and a divergence anywhere else;
-- recorded commands that did not come are a divergence too.
+- recorded commands that did not come are a divergence too;
+- nothing is raised into a program that does not fit: what it does from there on counts for nothing, and it is dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from stent.history.events import (
     BatchScheduled,
@@ -40,10 +41,6 @@ from stent.replay.commands import (
     ScheduleCall,
     StartTimer,
 )
-
-
-class Diverged(BaseException):
-    """Raised into the program at the command that does not fit. Not an Exception: user code must not swallow it."""
 
 
 class Mismatch:
@@ -93,22 +90,16 @@ class Matcher:
         return self.recorded[self.position] if self.position < self.count else None
 
     def take(self, command: Command) -> None:
-        """Hold a command against the recorded ones, or add it to the new ones; Diverged if it does not fit."""
+        """Hold a command against the recorded ones, or add it to the new ones. The first that does not fit is kept."""
         if self.position < self.count:
             event = self.recorded[self.position]
             self.position += 1
-            if not fits(event, command):
-                self.diverge(event, command)
+            if self.mismatch is None and not fits(event, command):
+                self.mismatch = Mismatch(event, command)
         elif self.is_open:
             self.new.append(command)
-        else:
-            self.diverge(None, command)
-
-    def diverge(self, expected: Event | None, actual: Command) -> NoReturn:
-        """The first command that does not fit ends the program; what it does after that counts for nothing."""
-        if self.mismatch is None:
-            self.mismatch = Mismatch(expected, actual)
-        raise Diverged
+        elif self.mismatch is None:
+            self.mismatch = Mismatch(None, command)
 
 
 def _same_call(event: Any, command: Any) -> bool:

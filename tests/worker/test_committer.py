@@ -1,0 +1,276 @@
+"""Group commit: what has gathered is written together, and everybody gets an answer of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from stent.clock import ManualClock, SystemClock
+from stent.errors import StoreUnavailableError
+from stent.history.operations import Operation, Outcome, Renewed, RenewWorker
+from stent.worker import committer as module
+from stent.worker.committer import MAX_BATCH, Chore, Committer
+from tests.worker.desk import until
+
+
+class Refusal(Exception):
+    """What a driver raises for an operation that it cannot carry out."""
+
+
+@dataclass
+class FakeWriter:
+    """Remembers its batches; waits at a gate; refuses what it is told to, whole batches as a database does."""
+
+    batches: list[list[str]] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+    bad: set[str] = field(default_factory=set)
+    failures: list[Exception] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def commit(self, operations: Sequence[Operation]) -> list[Outcome]:
+        self.entered.set()
+        assert self.gate.wait(10)
+        if self.failures:
+            raise self.failures.pop(0)
+        names = [name_of(operation) for operation in operations]
+        if self.bad.intersection(names):
+            raise Refusal(sorted(self.bad.intersection(names)))
+        self.batches.append(names)
+        return [Renewed(True) for _ in operations]
+
+    @property
+    def written(self) -> list[str]:
+        return [name for batch in self.batches for name in batch]
+
+
+def name_of(operation: Operation) -> str:
+    assert isinstance(operation, RenewWorker)
+    return operation.worker_id
+
+
+def operation(name: object) -> RenewWorker:
+    return RenewWorker(str(name), 1)
+
+
+@pytest.fixture
+def writer() -> FakeWriter:
+    return FakeWriter()
+
+
+@pytest.fixture
+async def committer(writer: FakeWriter) -> AsyncIterator[Committer]:
+    committer = Committer(writer, SystemClock())
+    yield committer
+    writer.gate.set()
+    await asyncio.to_thread(committer.close)
+
+
+async def busy(writer: FakeWriter, committer: Committer) -> asyncio.Future[Any]:
+    """Hold a first commit at the gate, so that what comes now gathers behind it."""
+    writer.gate.clear()
+    first = committer.commit(operation("first"))
+    await asyncio.to_thread(writer.entered.wait, 10)
+    return first
+
+
+async def test_what_gathers_during_a_commit_is_written_by_the_next_one(
+    writer: FakeWriter, committer: Committer
+) -> None:
+    first = await busy(writer, committer)
+    rest = [committer.commit(operation(number)) for number in range(100)]
+    writer.gate.set()
+    assert {Renewed(True)} == {*await asyncio.gather(first, *rest)}
+    assert [["first"], [f"{number}" for number in range(100)]] == writer.batches
+    assert 2 == committer.commit_count
+
+
+async def test_a_transaction_is_bounded(writer: FakeWriter, committer: Committer) -> None:
+    first = await busy(writer, committer)
+    rest = [committer.commit(operation(number)) for number in range(MAX_BATCH + 10)]
+    writer.gate.set()
+    await asyncio.gather(first, *rest)
+    assert [1, MAX_BATCH, 10] == [len(batch) for batch in writer.batches]
+
+
+async def test_the_order_of_submissions_is_kept_even_when_one_of_them_is_refused(
+    writer: FakeWriter, committer: Committer
+) -> None:
+    writer.bad = {"3", "5"}
+    first = await busy(writer, committer)
+    rest = [committer.commit(operation(number)) for number in range(8)]
+    writer.gate.set()
+    outcomes = await asyncio.gather(first, *rest, return_exceptions=True)
+    assert ["first", "0", "1", "2", "4", "6", "7"] == writer.written
+    assert [4, 6] == [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Refusal)]
+
+
+async def test_a_store_that_is_away_for_a_while_is_tried_again_until_it_is_back(
+    writer: FakeWriter, committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
+    writer.failures = [StoreUnavailableError("locked", is_transient=True) for _ in range(4)]
+    assert Renewed(True) == await committer.commit(operation("a"))
+    assert ["a"] == writer.written
+
+
+async def test_a_store_that_is_gone_for_good_is_an_error(writer: FakeWriter, committer: Committer) -> None:
+    writer.failures = [StoreUnavailableError("no such folder")]
+    with pytest.raises(StoreUnavailableError, match="no such folder"):
+        await committer.commit(operation("a"))
+    assert Renewed(True) == await committer.commit(operation("b"))
+
+
+async def test_closing_writes_what_is_queued_and_then_takes_nothing_more(writer: FakeWriter) -> None:
+    committer = Committer(writer, SystemClock())
+    first = await busy(writer, committer)
+    rest = [committer.commit(operation(number)) for number in range(5)]
+    closing = asyncio.create_task(asyncio.to_thread(committer.close))
+    await asyncio.sleep(0.01)
+    writer.gate.set()
+    await closing
+    await asyncio.gather(first, *rest)
+    assert ["first", "0", "1", "2", "3", "4"] == writer.written
+    with pytest.raises(StoreUnavailableError, match="closed"):
+        committer.commit(operation("late"))
+
+
+async def test_closing_does_not_wait_for_a_store_that_is_away(writer: FakeWriter) -> None:
+    committer = Committer(writer, SystemClock())
+    writer.failures = [StoreUnavailableError("locked", is_transient=True) for _ in range(10_000)]
+    waiting = committer.commit(operation("a"))
+    await asyncio.to_thread(writer.entered.wait, 10)
+    await asyncio.wait_for(asyncio.to_thread(committer.close), 10)
+    with pytest.raises(StoreUnavailableError):
+        await waiting
+
+
+async def test_a_submission_that_races_with_the_end_is_refused_or_answered(writer: FakeWriter) -> None:
+    """Never neither: whoever waits for an answer would wait for ever."""
+    committer = Committer(writer, SystemClock())
+    await committer.commit(operation("first"))
+    closing = threading.Thread(target=committer.close)
+    closing.start()
+    answers, refused = [], False
+    while not refused:
+        try:
+            answers.append(committer.commit(operation(len(answers))))
+        except StoreUnavailableError:
+            refused = True
+    await asyncio.to_thread(closing.join)
+    await asyncio.wait_for(asyncio.gather(*answers), 10)
+
+
+async def test_an_answer_that_raises_does_not_keep_the_others_from_theirs(
+    writer: FakeWriter, committer: Committer
+) -> None:
+    reported: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+
+    def fail(outcome: object, error: object) -> None:
+        raise Refusal("a bug")
+
+    first = await busy(writer, committer)
+    committer.submit(operation("bad"), fail)
+    last = committer.commit(operation("good"))
+    writer.gate.set()
+    await asyncio.wait_for(asyncio.gather(first, last), 10)
+    assert [Refusal] == [type(context["exception"]) for context in reported]
+
+
+async def test_answers_come_on_the_loop_that_asked(writer: FakeWriter, committer: Committer) -> None:
+    here = threading.get_ident()
+    threads: list[int] = []
+
+    def ask_elsewhere() -> int:
+        async def ask() -> None:
+            done = asyncio.Event()
+            committer.submit(operation("b"), lambda *_: (threads.append(threading.get_ident()), done.set()))
+            await done.wait()
+
+        asyncio.run(ask())
+        return threading.get_ident()
+
+    done = asyncio.Event()
+    committer.submit(operation("a"), lambda *_: (threads.append(threading.get_ident()), done.set()))
+    await done.wait()
+    elsewhere = await asyncio.to_thread(ask_elsewhere)
+    assert [here, elsewhere] == threads
+
+
+async def test_a_loop_that_has_closed_keeps_nobody_else_from_an_answer(
+    writer: FakeWriter, committer: Committer
+) -> None:
+    first = await busy(writer, committer)
+
+    def ask_and_leave() -> None:
+        async def ask() -> None:
+            committer.submit(operation("gone"), lambda *_: None)
+
+        asyncio.run(ask())
+
+    await asyncio.to_thread(ask_and_leave)
+    last = committer.commit(operation("last"))
+    writer.gate.set()
+    await asyncio.wait_for(asyncio.gather(first, last), 10)
+    assert ["first", "gone", "last"] == writer.written
+
+
+async def test_cancelling_the_wait_does_not_undo_the_operation(writer: FakeWriter, committer: Committer) -> None:
+    first = await busy(writer, committer)
+    committer.commit(operation("a")).cancel()
+    last = committer.commit(operation("b"))
+    writer.gate.set()
+    await asyncio.gather(first, last)
+    assert ["first", "a", "b"] == writer.written
+
+
+async def test_a_chore_is_done_at_its_interval_by_the_thread_even_while_the_loop_is_blocked(
+    writer: FakeWriter,
+) -> None:
+    clock = ManualClock()
+    committer = Committer(writer, clock)
+    await committer.commit(operation("first"))
+    answers: list[object] = []
+    chore = Chore(1000, lambda: operation("chore"), asyncio.get_running_loop(), lambda *got: answers.append(got))
+    committer.add_chore(chore)
+    committer.add_chore(Chore(10**12, lambda: operation("rare"), asyncio.get_running_loop(), lambda *_: None))
+    blocked = threading.Event()
+    clock.advance(1000)
+    writer.entered.clear()
+    assert writer.entered.wait(10), "this blocks the loop, and the thread writes all the same"
+    blocked.set()
+    await until(lambda: bool(answers))
+    assert ["first", "chore"] == writer.written
+    assert [(Renewed(True), None)] == answers
+    committer.remove_chore(chore)
+    clock.advance(1000)
+    await committer.commit(operation("last"))
+    assert ["first", "chore", "last"] == writer.written
+    await asyncio.to_thread(committer.close)
+
+
+async def test_a_chore_may_skip_a_time(writer: FakeWriter) -> None:
+    clock = ManualClock()
+    committer = Committer(writer, clock)
+    wanted: list[RenewWorker | None] = [None, operation("chore")]
+    asked = threading.Semaphore(0)
+
+    def next_operation() -> RenewWorker | None:
+        asked.release()
+        return wanted.pop(0) if wanted else None
+
+    committer.add_chore(Chore(1000, next_operation, asyncio.get_running_loop(), lambda *_: None))
+    for _ in range(2):
+        clock.advance(1000)
+        assert await asyncio.to_thread(asked.acquire, True, 10)
+    await asyncio.to_thread(committer.close)
+    assert ["chore"] == writer.written
