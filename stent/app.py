@@ -127,13 +127,13 @@ class Stent:
             await asyncio.get_running_loop().run_in_executor(None, self.backend.release, self._client)
 
     @staticmethod
-    def register_type(cls: type, *, name: str | None = None, aliases: Iterable[str] = ()) -> None:
+    def register_type(value_class: type, *, name: str | None = None, aliases: Iterable[str] = ()) -> None:
         """Allow values of a class that no durable function's module defines or mentions, such as a library's errors.
 
         `name` is how it is stored (default module:qualname), `aliases` are names that older stored values may have.
         OptionError for what cannot be stored: it must be a dataclass, pydantic model, enum, named tuple or exception.
         """
-        default_registry.types.register(cls, name, aliases)
+        default_registry.types.register(value_class, name, aliases)
 
     # -- serving ---------------------------------------------------------------------------------------------------
 

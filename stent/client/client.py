@@ -37,8 +37,8 @@ from stent.history.events import (
     RunStarted,
     SignalReceived,
 )
-from stent.history.operations import Put, PutMessage, StartRun
-from stent.history.records import Message, RunFilter, RunRow
+from stent.history.operations import Put, PutMessage, Started, StartRun
+from stent.history.records import Message, NewRun, RunFilter, RunRow
 from stent.history.store import Store
 from stent.ids import Ids
 from stent.registry import Function, Registry
@@ -47,7 +47,7 @@ from stent.replay.loop import ReplayLoop
 from stent.replay.roles import predict_role
 from stent.result import Result
 from stent.worker.answers import outcome_error
-from stent.worker.link import Link, StoreThreads
+from stent.worker.link import Holder, Link, StoreThreads
 from stent.worker.starting import first_event, new_run
 
 MAX_ID_CHARS = 200
@@ -134,21 +134,15 @@ class Client:
         started = self._first_event(run_id, function, arguments, options)
         due_us = started.at_us + options.delay_us if options.delay_us else None
         run = new_run(started, function, self._ids.token(), due_us=due_us)
-        holder = link.holder
-        owner = holder.owner_for(run) if holder is not None else None
-        if owner is not None:
-            run = replace(run, owner=owner)
-        outcome = await link.commit(StartRun(run))
+        taken = link.holder_for(run)
+        if taken is None:
+            outcome = await link.commit(StartRun(run))
+            link.wake(due_us)
+        else:
+            outcome = await _start_held(link, run, started, *taken)
         if not outcome.created:
             await self._check_same(link, run_id, function, arguments)
-            return False
-        if holder is not None and owner is not None:
-            holder.adopt_new(run, started)
-            return True
-        if holder is not None:
-            holder.wake(due_us)
-        link.announce()
-        return True
+        return bool(outcome.created)
 
     def _first_event(self, run_id: str, function: Function, arguments: Payload, options: StartOptions) -> RunStarted:
         role = predict_role(function)
@@ -262,9 +256,7 @@ class Client:
         if put.result == "unknown":
             raise _unknown(message.run_id)
         if put.result == "delivered":
-            if link.holder is not None:
-                link.holder.route(message)
-            link.announce()
+            link.route(message)
         return put
 
     # -- asking ----------------------------------------------------------------------------------------------------
@@ -309,6 +301,20 @@ class Client:
         """How many runs and calls wait for a worker."""
         link = await self.link()
         return await link.read(link.store.queue_depth, queue)
+
+
+async def _start_held(link: Link, run: NewRun, started: RunStarted, holder: Holder, owner: str) -> Started:
+    """Start a run that a worker of this event loop holds from birth."""
+    run = replace(run, owner=owner)
+    outcome = Started(False)
+    try:
+        outcome = await link.commit(StartRun(run))
+    finally:
+        if not outcome.created:
+            holder.renounce(run)
+    if outcome.created:
+        holder.adopt_new(run, started)
+    return outcome
 
 
 def _run_and_end(store: Store, run_id: str) -> tuple[RunRow | None, wire.EventRow | None]:

@@ -110,6 +110,14 @@ class MemoryStore:
         with self._lock:
             return questions.cancelled_calls(self._tables, worker_id)
 
+    def possessions(self, worker_id: str) -> tuple[list[str], list[tuple[str, int, int]]]:
+        with self._lock:
+            tables = self._tables
+            return (
+                sorted(run.run_id for run in tables.runs if run.owner == worker_id),
+                sorted(place for place, row in tables.ready.items() if row.claimed_by == worker_id),
+            )
+
     def list_workers(self) -> list[WorkerRow]:
         with self._lock:
             return sorted(self._tables.workers, key=lambda worker: (worker.started_at_us, worker.worker_id))

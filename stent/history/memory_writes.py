@@ -21,6 +21,7 @@ from stent.history.operations import (
     ClaimRuns,
     FinishCall,
     Finished,
+    GiveBack,
     Operation,
     Outcome,
     PutMessage,
@@ -210,6 +211,22 @@ class MemoryWrites(MemoryRuns):
             tables.workers.remove(worker_id)
         return Reaped(tuple(dead), run_count, call_count)
 
+    def _give_back(self, operation: GiveBack) -> Outcome:
+        tables = self.tables
+        run_count = call_count = 0
+        for run_id in operation.runs:
+            run = tables.runs.get(run_id)
+            if run is not None and run.owner == operation.worker_id:
+                tables.runs.put(run_id, replace(run, owner=None, epoch=run.epoch + 1))
+                self.make_ready(run_id)
+                run_count += 1
+        for place in operation.calls:
+            row = tables.ready.get(place)
+            if row is not None and row.claimed_by == operation.worker_id:
+                tables.ready.put(place, replace(row, claimed_by=None))
+                call_count += 1
+        return Reaped((), run_count, call_count)
+
     def _disown_all(self, worker_id: str) -> int:
         tables = self.tables
         held = [run for _, run in tables.runs.items() if run.owner == worker_id]
@@ -245,6 +262,7 @@ _HANDLERS: dict[type, Callable[[MemoryWrites, Any], Outcome]] = {
     RegisterWorker: MemoryWrites._register_worker,
     RenewWorker: MemoryWrites._renew_worker,
     ReapWorkers: MemoryWrites._reap_workers,
+    GiveBack: MemoryWrites._give_back,
 }
 
 

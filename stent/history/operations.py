@@ -208,7 +208,29 @@ class Reaped:
     call_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Give back runs and calls that a worker has without knowing of them: the answer to its claim was lost.
+
+    Raises the epoch of the runs, so that an answer which comes after all gives nobody a right. `calls` are
+    (run id, call, first item). Outcome: `Reaped`.
+    """
+
+    worker_id: str
+    runs: tuple[str, ...] = ()
+    calls: tuple[tuple[str, int, int], ...] = ()
+
+
 Operation: TypeAlias = (
-    StartRun | PutMessage | Append | ClaimRuns | ClaimCalls | FinishCall | RegisterWorker | RenewWorker | ReapWorkers
+    StartRun
+    | PutMessage
+    | Append
+    | ClaimRuns
+    | ClaimCalls
+    | FinishCall
+    | RegisterWorker
+    | RenewWorker
+    | ReapWorkers
+    | GiveBack
 )
 Outcome: TypeAlias = Started | Put | Appended | Fenced | ClaimedRuns | ClaimedCalls | Finished | Renewed | Reaped

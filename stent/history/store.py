@@ -72,6 +72,10 @@ class Reader(Protocol):
         """Shared calls that a worker carries out and nobody wants any longer: (run id, call, first item)."""
         ...
 
+    def possessions(self, worker_id: str) -> tuple[list[str], list[tuple[str, int, int]]]:
+        """What a worker has: ids of runs, and (run id, call, first item) of shared calls; both in order."""
+        ...
+
     def list_workers(self) -> list[WorkerRow]: ...
 
     def stalled_runs(self, limit: int, tried: Collection[str] = ()) -> list[RunRow]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from stent.errors import DivergenceError, SerializationError, StentError
 from stent.history import wire
-from stent.history.events import CancelRequested, DeadlineSet, Event, RoleCorrected, RunStarted
+from stent.history.events import CancelRequested, DeadlineSet, Event, RoleCorrected, RunStarted, RunTimedOut
 from stent.history.fold import fold
 from stent.history.records import LoadedRun, NewRun
 from stent.registry import Function
@@ -30,7 +30,9 @@ def resume(loaded: LoadedRun, function: Function, now_us: int) -> Resumed:
     held = _held(loaded, function, history)
     state = held.state
     resumed = Resumed(held)
-    if is_orchestrator(history) and not state.is_ended:
+    if state.deadline_us is not None and state.deadline_us <= now_us and not state.is_ended:
+        held.deliver(Delivery(RunTimedOut(0, 0, state.deadline_us)))  # too late: nothing of it may begin
+    elif is_orchestrator(history) and not state.is_ended:
         if _is_unbegun(history) and any(isinstance(row.message.event, CancelRequested) for row in loaded.inbox):
             held.execution = Execution(function)
             held.execution.apply(history[0], (), is_open=False)

@@ -77,6 +77,8 @@ class Committer:
         self._closed = threading.Event()
         self._chores: tuple[Chore, ...] = ()
         self.commit_count = 0
+        self.uncertain_count = 0
+        """Commits that failed in a way which leaves open whether they were applied."""
 
     def submit(self, operation: Operation, answer: Answer) -> None:
         """Queue an operation; `answer(outcome, error)` is called on the running loop.
@@ -221,6 +223,7 @@ class Committer:
             try:
                 outcomes = self._store.commit(operations)
             except StoreUnavailableError as error:
+                self.uncertain_count += 1
                 if self._closed.is_set() or not error.facts.get("is_transient"):
                     raise
                 log.warning("store_unavailable", error=str(error), retry_in_s=pause_s)

@@ -179,6 +179,9 @@ class Holdings:
         """The runs as they are now: they may be added and removed meanwhile."""
         return iter(list(self._by_id.values()))
 
+    def ids(self) -> list[str]:
+        return list(self._by_id)
+
     def get(self, run_id: str) -> HeldRun | None:
         return self._by_id.get(run_id)
 

@@ -44,12 +44,16 @@ class Holder(Protocol):
         """The worker's id if it takes the run, None if it is left to any."""
         ...
 
+    def renounce(self, run: NewRun) -> None:
+        """The run that it would have taken was not started."""
+        ...
+
     def adopt_new(self, run: NewRun, started: RunStarted) -> None:
         """The run was written with this worker as its owner: go on with it."""
         ...
 
-    def route(self, message: Message) -> None:
-        """A message was put into an inbox here."""
+    def take(self, message: Message) -> bool:
+        """Hand over a message that was put into an inbox; False if its run is not held by this worker."""
         ...
 
     def wake(self, due_us: int | None = None) -> None:
@@ -75,7 +79,7 @@ class Link:
         self.ids = ids
         self.registry = registry
         self.loop = asyncio.get_running_loop()
-        self.holder: Holder | None = None
+        self.holders: list[Holder] = []
         self.is_closed = False
         self._committer = committer
         self._readers = readers
@@ -101,6 +105,11 @@ class Link:
                 await asyncio.wait([future])
             raise
 
+    @property
+    def uncertain_count(self) -> int:
+        """How many commits of this process had an unknown outcome."""
+        return self._committer.uncertain_count
+
     def add_chore(self, chore: Chore) -> None:
         self._committer.add_chore(chore)
 
@@ -110,6 +119,27 @@ class Link:
     async def read(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ask the store something, on a reading thread."""
         return await self.loop.run_in_executor(self._readers, lambda: question(*args, **kwargs))
+
+    # -- workers of this event loop --------------------------------------------------------------------------------
+
+    def holder_for(self, run: NewRun) -> tuple[Holder, str] | None:
+        """The worker that takes a run from birth, and its id."""
+        for holder in self.holders:
+            owner = holder.owner_for(run)
+            if owner is not None:
+                return holder, owner
+        return None
+
+    def route(self, message: Message) -> None:
+        """A message is in an inbox: its run has it at once if it is held here, else somebody may have to claim it."""
+        if not any(holder.take(message) for holder in self.holders):
+            self.wake()
+
+    def wake(self, due_us: int | None = None) -> None:
+        """A run that nobody holds may be claimed: at `due_us`, or now."""
+        for holder in self.holders:
+            holder.wake(due_us)
+        self.announce()
 
     # -- news ------------------------------------------------------------------------------------------------------
 

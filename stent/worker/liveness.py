@@ -59,7 +59,12 @@ def is_dead(lock_path: str | None) -> bool:
     except OSError:
         return False
     else:
-        Path(lock_path).unlink(missing_ok=True)
         return True
     finally:
         os.close(descriptor)
+
+
+def remove_lock(lock_path: str | None) -> None:
+    """Remove the file that a dead worker left, once it has been given up: before, it is what others can tell it by."""
+    if lock_path is not None and is_dead(lock_path):
+        Path(lock_path).unlink(missing_ok=True)

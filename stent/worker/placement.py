@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from stent.history.events import CallOptions
 from stent.history.records import NewRun
 from stent.registry import Function, Registry
 from stent.worker.held import Holdings
+
+
+class Slots(Protocol):
+    """What is to be known of the slots of a worker."""
+
+    @property
+    def free_slots(self) -> int: ...
+
+    @property
+    def waiting_count(self) -> int: ...
 
 
 class Placement:
@@ -16,6 +28,7 @@ class Placement:
         worker_id: str,
         registry: Registry,
         holdings: Holdings,
+        slots: Slots,
         *,
         queues: frozenset[str] | None = None,
         tags: frozenset[str] | None = None,
@@ -23,6 +36,8 @@ class Placement:
         self._worker_id = worker_id
         self._registry = registry
         self._holdings = holdings
+        self._slots = slots
+        self._promised: set[str] = set()
         self._queues = queues
         self._tags = tags
 
@@ -39,7 +54,17 @@ class Placement:
             and self._registry.get(run.function) is not None
             and self._serves(run.queue, run.tags)
         )
-        return self._worker_id if is_ours else None
+        if not is_ours:
+            return None
+        if run.role == "activity":
+            if len(self._promised) + self._slots.waiting_count >= self._slots.free_slots:
+                return None  # it waits where any worker may take it
+            self._promised.add(run.run_id)
+        return self._worker_id
+
+    def settle(self, run_id: str) -> None:
+        """A run that was promised a slot has it, or was not started after all."""
+        self._promised.discard(run_id)
 
     def _serves(self, queue: str | None, tags: tuple[str, ...]) -> bool:
         if self._queues is not None and (queue or "default") not in self._queues:

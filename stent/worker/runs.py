@@ -59,7 +59,7 @@ class Runs:
         self.tried_stalled: set[str] = set()
         self._link = link
         self._bodies = bodies
-        self._placement = Placement(worker_id, link.registry, self.held, queues=queues, tags=tags)
+        self._placement = Placement(worker_id, link.registry, self.held, bodies, queues=queues, tags=tags)
         self._work = LocalWork(link, bodies, self._placement, deliver=self.deliver, pump=self.pump)
         self._on_ready = on_ready
         self._on_due = on_due
@@ -71,10 +71,15 @@ class Runs:
         """This worker's id if it takes a run that is about to be started."""
         return self._placement.owner_for(run)
 
+    def renounce(self, run: NewRun) -> None:
+        """A run that it would have taken was not started."""
+        self._placement.settle(run.run_id)
+
     # -- taking on -------------------------------------------------------------------------------------------------
 
     def adopt_new(self, run: NewRun, started: RunStarted) -> None:
         """Go on with a run that was started here and is held from birth."""
+        self._placement.settle(run.run_id)
         function = self._link.registry.find(run.function)
         resumed = adoption.begin(run, started, function, self._link.clock.now_us())
         self._take_on(resumed.held, resumed.commands)
@@ -194,9 +199,11 @@ class Runs:
                 self._arm(held.run_id, due_us)
             case Ended(event):
                 self._link.run_ended(held.run_id, event)
+                if held.limit_key is not None:
+                    self._on_ready()  # there is room under the limit now
                 _close_program(held)
             case Tell(message):
-                self.route(message)
+                self._link.route(message)
             case Adopt(run, started):
                 self.adopt_new(run, started)
             case StartItems(batch):
@@ -204,13 +211,13 @@ class Runs:
             case StopBodies(call):
                 self._work.stop(held, call)
 
-    def route(self, message: Message) -> None:
-        """A message is in an inbox: hand it over if its run is held here, else somebody may have to claim the run."""
+    def take(self, message: Message) -> bool:
+        """Hand over a message that is in an inbox; False if its run is not held here."""
         held = self.held.get(message.run_id)
-        if held is not None:
-            self.deliver(held, message.event, message.key)
-        else:
-            self._on_ready()
+        if held is None:
+            return False
+        self.deliver(held, message.event, message.key)
+        return True
 
     def wake(self, due_us: int | None = None) -> None:
         """A run that nobody holds may be claimed: at `due_us`, or now."""

@@ -39,6 +39,10 @@ class Claim:
     outcomes: Outcomes | None = None
     is_dropped: bool = False
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        return (self.shared.run_id, self.shared.call, self.shared.first_item)
+
 
 class SharedWork:
     """What this worker has claimed from the shared table."""
@@ -58,6 +62,12 @@ class SharedWork:
         self._on_ready = on_ready
         self._claims: dict[int, Claim] = {}
         self._numbers = itertools.count(1)
+        self._ending: list[Claim] = []
+        """Claims whose end is being written."""
+
+    def places(self) -> set[tuple[str, int, int]]:
+        """What this worker knows to have claimed: (run id, call, first item)."""
+        return {claim.place for claim in (*self._claims.values(), *self._ending)}
 
     def __len__(self) -> int:
         return len(self._claims)
@@ -110,7 +120,7 @@ class SharedWork:
     def cancelled(self, run_id: str, call: int, first_item: int) -> None:
         """Nobody wants a call any longer: stop it, and give up the claim."""
         for claim in list(self._claims.values()):
-            if (claim.shared.run_id, claim.shared.call, claim.shared.first_item) == (run_id, call, first_item):
+            if claim.place == (run_id, call, first_item):
                 self._stop(claim)
                 self._write(claim, None, ())
 
@@ -164,6 +174,7 @@ class SharedWork:
         operation = FinishCall(self._worker_id, shared.run_id, shared.call, shared.first_item, message, remaining)
 
         def written(outcome: Finished | None, error: BaseException | None) -> None:
+            self._ending.remove(claim)
             if outcome is None or not outcome.was_held:
                 log.warning("claim_lost", run_id=shared.run_id, call=shared.call, error=repr(error) if error else None)
                 self._drop(claim)
@@ -172,6 +183,7 @@ class SharedWork:
                 self._route(message)
             self._on_ready()
 
+        self._ending.append(claim)
         self._link.submit(operation, written)
 
 

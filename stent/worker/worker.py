@@ -24,6 +24,7 @@ from stent.history.operations import (
     ClaimedCalls,
     ClaimedRuns,
     ClaimRuns,
+    GiveBack,
     ReapWorkers,
     RegisterWorker,
     Renewed,
@@ -34,11 +35,12 @@ from stent.log import get_logger
 from stent.worker.bodies import Bodies
 from stent.worker.committer import Chore
 from stent.worker.link import Link
-from stent.worker.liveness import WorkerLock, is_dead
+from stent.worker.liveness import WorkerLock, is_dead, remove_lock
 from stent.worker.outcomes import Outcome
 from stent.worker.runs import Runs
 from stent.worker.shared import SharedWork
 from stent.worker.slots import Attempt
+from stent.worker.strays import Strays
 
 log = get_logger(__name__)
 
@@ -84,7 +86,7 @@ class Worker:
             on_cancelled=self._on_cancelled,
             on_quiet=lambda: self._wakeup.set() if options.until_idle else None,
         )
-        self._shared = SharedWork(link, self.worker_id, self._bodies, self.runs.route, self._on_ready)
+        self._shared = SharedWork(link, self.worker_id, self._bodies, link.route, self._on_ready)
         self._wakeup = asyncio.Event()
         self._stopping = asyncio.Event()
         self._must_look = True
@@ -97,8 +99,9 @@ class Worker:
         self._alarm: Alarm | None = None
         self._alarm_us: int | None = None
         self._lock: WorkerLock | None = None
-        self._tried_generation = -1
+        self._tried_generation = link.registry.generation
         self._known_generation = -1
+        self._strays = Strays()
         self._claimed: list[str] = []
         """Runs that were claimed and not read yet."""
         self._left_some = False
@@ -114,7 +117,7 @@ class Worker:
         chore = Chore(self.options.lease_us // 3, self._renewal, link.loop, self._renewed)
         link.add_chore(chore)
         link.listen(self._on_news)
-        link.holder = self.runs
+        link.holders.append(self.runs)
         log.info("worker_started", worker_id=self.worker_id, slots=self.options.slots)
         try:
             await self._reap(await self._dead_peers())
@@ -123,8 +126,7 @@ class Worker:
         finally:
             link.unlisten(self._on_news)
             link.remove_chore(chore)
-            if link.holder is self.runs:
-                link.holder = None
+            link.holders.remove(self.runs)
             await asyncio.shield(self._let_go())
 
     def stop(self) -> None:
@@ -195,8 +197,7 @@ class Worker:
             self._arm(glance.next_due_us)
         if glance.has_messages and len(self.runs.held):
             for row in await link.read(store.read_inbox, self.worker_id):
-                if row.message.run_id in self.runs.held:
-                    self.runs.route(row.message)
+                self.runs.take(row.message)
         if glance.has_cancelled and len(self._shared):
             for place in await link.read(store.cancelled_calls, self.worker_id):
                 self._shared.cancelled(*place)
@@ -209,6 +210,19 @@ class Worker:
             self._may_claim = True
         if glance.has_stalled:
             await self._try_stalled()
+        if self._strays.is_due(self._polled_us):
+            await self._return_strays()
+
+    async def _return_strays(self) -> None:
+        """Give back what this worker has without knowing of it."""
+        link = self._link
+        owned, claimed = await link.read(link.store.possessions, self.worker_id)
+        known_runs = {*self.runs.held.ids(), *self._claimed}
+        runs, calls = self._strays.found(owned, claimed, known_runs, self._shared.places(), self._polled_us)
+        if runs or calls:
+            log.warning("strays_given_back", worker_id=self.worker_id, runs=runs, calls=calls)
+            await link.commit(GiveBack(self.worker_id, tuple(runs), tuple(calls)))
+            self._may_claim = True
 
     def _is_sleeper_due(self, glance: Glance) -> bool:
         return glance.next_due_us is not None and glance.next_due_us <= self._link.store.now_us()
@@ -273,7 +287,8 @@ class Worker:
         now_us = self._link.clock.monotonic_us()
         self._beacon_us = now_us
         is_due = now_us - self._polled_us >= max(IDLE_POLL_US, self.options.poll_interval_us)
-        if has_changed or is_due or any(is_dead(peer.lock_path) for peer in self._peers):
+        self._strays.notice(self._link.uncertain_count, now_us)
+        if has_changed or is_due or self._strays.is_due(now_us) or any(is_dead(peer.lock_path) for peer in self._peers):
             self._must_look = True
             self._wakeup.set()
         if now_us - self._housekept_us >= HOUSEKEEPING_US:
@@ -368,5 +383,8 @@ class Worker:
         reaped = await self._link.commit(ReapWorkers(dead))
         if reaped.workers:
             log.info("workers_reaped", workers=reaped.workers, runs=reaped.run_count, calls=reaped.call_count)
+            for peer in self._peers:
+                if peer.worker_id in reaped.workers:
+                    remove_lock(peer.lock_path)
             self._peers = [peer for peer in self._peers if peer.worker_id not in reaped.workers]
             self._on_ready()

@@ -247,18 +247,18 @@ class TestTwoProcesses:
 
     def test_a_commit_elsewhere_is_noticed(self, rigs: list[Rig]) -> None:
         one, two = rigs
-        one.store.changed()
+        one.settle()
         assert not one.store.changed()
         two.start("a")
-        assert one.store.changed()
+        assert one.notices()
         assert not one.store.changed()
 
     def test_a_commit_of_its_own_hides_nothing(self, rigs: list[Rig]) -> None:
         one, two = rigs
-        one.store.changed()
+        one.settle()
         two.start("a")
         one.start("b")
-        assert one.store.changed()
+        assert one.notices()
 
     def test_closing_twice_is_closing_once(self, rigs: list[Rig]) -> None:
         one, two = rigs

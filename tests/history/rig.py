@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +38,7 @@ from stent.history.store import Store
 from stent.history.wire import EventRow
 
 LEASE_US = 10_000_000
+NEWS_TIMEOUT_S = 5
 FUNCTIONS = frozenset({"shop.order", "shop.pay", "shop.ship"})
 ALL = Capabilities(FUNCTIONS)
 
@@ -207,6 +209,23 @@ class Rig:
         """Messages that wait for the holder of a run."""
         (loaded,) = self.store.load_runs([run_id])
         return [row.message.key for row in loaded.inbox]
+
+    def settle(self) -> None:
+        """Wait until the store listens to others, if it has to, and nothing is new to it."""
+        deadline = time.monotonic() + NEWS_TIMEOUT_S
+        news = getattr(self.store, "news", None)
+        while self.store.changed() or (news is not None and not news.is_listening):
+            assert time.monotonic() < deadline, "it does not begin to listen"
+            time.sleep(0.001)
+
+    def notices(self) -> bool:
+        """Whether the store notices soon that others have written."""
+        deadline = time.monotonic() + NEWS_TIMEOUT_S
+        while not (has_changed := self.store.changed()) and hasattr(self.store, "news"):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.001)
+        return has_changed
 
     def shared(self, run_id: str) -> list[tuple[int, int, tuple[tuple[int, int], ...], str | None]]:
         """What is offered of a run: (call, name of the part, items, who carries it out)."""

@@ -24,9 +24,18 @@ def open_sqlite(folder: Path, clock: Clock) -> Opener:
     return lambda: SQLiteStore(folder / "stent.db", durability="relaxed", clock=clock)
 
 
+def open_postgres(_folder: Path, clock: Clock) -> Opener:
+    from stent.history.sql.postgres import PostgresStore
+    from tests.postgres.server import emptied_database
+
+    url = emptied_database()
+    return lambda: PostgresStore(url, clock=clock)
+
+
 STORES: dict[str, Callable[[Path, Clock], Opener]] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
+    "postgres": open_postgres,
 }
 
 

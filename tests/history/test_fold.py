@@ -259,6 +259,14 @@ def test_a_batch_is_open_until_its_last_item() -> None:
     assert {} == state.batches
 
 
+def test_a_retry_is_a_time_to_wake_at() -> None:
+    batch = BatchScheduled(0, 0, 2, "g", 3, NOTHING, "activity")
+    item, other = (CallAttemptFailed(0, 0, 2, 1, due_us, NOTHING, item=due_us % 3) for due_us in (55, 66))
+    assert 55 == state_after(STARTED, batch, item, other).next_due_us()
+    failed = CallAttemptFailed(0, 0, 1, 1, 77, NOTHING)
+    assert 77 == state_after(STARTED, CallScheduled(0, 0, 1, "g", NOTHING, "activity"), failed).next_due_us()
+
+
 def test_the_earliest_deadline_counts() -> None:
     assert 70 == state_after(STARTED, DeadlineSet(0, 0, 70), DeadlineSet(0, 0, 90)).deadline_us
     assert 60 == state_after(STARTED, DeadlineSet(0, 0, 70), DeadlineSet(0, 0, 60)).deadline_us

@@ -34,7 +34,7 @@ from stent.history.operations import (
 from stent.history.records import Message, NewRun, RunFilter, SharedCall
 from stent.history.sql.sqlite import SQLiteStore
 from stent.history.store import Store
-from tests.history.rig import FUNCTIONS, cancel, new_run, payload, scheduled, signal, token
+from tests.history.rig import ALL, FUNCTIONS, cancel, new_run, payload, scheduled, signal, token
 
 RUNS = ("a", "b", "c", "d")
 WORKERS = ("w1", "w2", "w3")
@@ -52,7 +52,7 @@ times = st.none() | st.integers(-5, 30).map(lambda after: START_US + after)
 statuses: st.SearchStrategy[Status] = st.sampled_from(["pending", "running", "failed", "stalled"])
 messages = st.builds(signal, runs, st.sampled_from(KEYS)) | st.builds(cancel, runs)
 outcomes = st.builds(Message, runs, st.sampled_from(KEYS), st.just(CallCompleted(0, 0, 1, payload())))
-capabilities = st.builds(
+capabilities = st.just(ALL) | st.builds(
     Capabilities,
     st.frozensets(functions, min_size=1),
     st.none() | st.frozensets(st.sampled_from(["q", "default"])),
@@ -111,6 +111,10 @@ class Agreement(RuleBasedStateMachine):
         self.claims: list[tuple[str, SharedCall]] = []
         self.appends: list[Append] = []
         self.commit(*(RegisterWorker(worker, "host", 1, 40, None, (("slow", 2),)) for worker in WORKERS))
+        self.commit(*(StartRun(new_run(run_id)) for run_id in RUNS[:2]))
+
+    def claimed_of(self, run_id: str) -> list[int]:
+        return [shared.call for _, shared in self.claims if shared.run_id == run_id]
 
     def teardown(self) -> None:
         self.answers_agree()
@@ -146,6 +150,7 @@ class Agreement(RuleBasedStateMachine):
             return
         worker, shared = data.draw(st.sampled_from(self.claims))
         remaining = data.draw(st.sampled_from([(), shared.items[:1], shared.items[1:]]))
+        worker = data.draw(st.sampled_from([worker, worker, *WORKERS]))
         message = data.draw(st.none() | messages)
         self.commit(FinishCall(worker, shared.run_id, shared.call, shared.first_item, message, remaining))
 
@@ -171,7 +176,7 @@ class Agreement(RuleBasedStateMachine):
             children=tuple(data.draw(st.lists(new_runs(), max_size=1))),
             messages=tuple(data.draw(st.lists(messages | outcomes, max_size=2))),
             shared=tuple(replace(call, run_id=run_id) for call in shared),
-            withdrawn=tuple(data.draw(st.lists(st.integers(1, 3), max_size=1))),
+            withdrawn=tuple(data.draw(st.lists(st.sampled_from([*self.claimed_of(run_id), 1, 2]), max_size=1))),
             status=status,
             at_us=START_US + 7,
             stall="why" if status == "stalled" else None,
@@ -179,6 +184,25 @@ class Agreement(RuleBasedStateMachine):
         )
         self.appends.append(operation)
         self.commit(operation)
+
+    @rule(
+        run_id=runs, shared=st.lists(singles | parts, min_size=1, max_size=3), worker=workers, slots=st.integers(1, 6)
+    )
+    def share_and_claim(self, run_id: str, shared: list[SharedCall], worker: str, slots: int) -> None:
+        """What chance alone seldom gets right: calls that are offered in order, and claimed."""
+        run = self.model.get_run(run_id)
+        if run is not None:
+            offered = tuple(replace(call, run_id=run_id) for call in shared)
+            self.commit(Append(run_id, run.epoch, shared=offered), ClaimCalls(worker, ALL, slots))
+
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        if not self.claims:
+            return
+        _, shared = data.draw(st.sampled_from(self.claims))
+        run = self.model.get_run(shared.run_id)
+        assert run is not None, "runs are never removed"
+        self.commit(Append(shared.run_id, run.epoch, withdrawn=(shared.call,)))
 
     @rule(data=st.data())
     def append_again(self, data: st.DataObject) -> None:
@@ -247,7 +271,7 @@ def answers(store: Store) -> list[object]:
 
 TestAgreement = pytest.mark.slow(Agreement.TestCase)
 TestAgreement.settings = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],

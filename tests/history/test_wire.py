@@ -108,7 +108,9 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(events.EVENT_TYPES, 900, Planted)
     monkeypatch.setitem(wire.SCHEMA_VERSIONS, Planted, 3)
     monkeypatch.setitem(wire.UPCASTERS, (900, 1), lambda body: {"amount": body["price"]})
-    monkeypatch.setitem(wire.UPCASTERS, (900, 2), lambda body: {**body, "amount": int(body["amount"])})
+    monkeypatch.setitem(
+        wire.UPCASTERS, (900, 2), lambda body: {**body, "amount": int(body["amount"].removesuffix(" EUR"))}
+    )
     monkeypatch.setitem(wire._SHAPES, Planted, wire._Shape(Planted))
 
 
@@ -116,7 +118,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_old_versions_are_lifted_one_after_the_other() -> None:
     now = wire.encode(Planted(1, 2, 7), "run", 1, PREVIOUS)
     assert 3 == now.version
-    old = [replace(now, version=1, body='{"price":"7"}'), replace(now, version=2, body='{"amount":"7"}'), now]
+    old = [replace(now, version=1, body='{"price":"7 EUR"}'), replace(now, version=2, body='{"amount":"7 EUR"}'), now]
     assert [Planted(1, 2, 7)] * 3 == [wire.decode(row) for row in old]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stent.codec import Payload, decode, encode
@@ -26,13 +27,22 @@ PATIENCE_S = 10.0  # of a test that waits for something that may never come; nev
 TOKEN = b"t" * 16
 
 
+@dataclass
+class FreeSlots:
+    """The slots of a worker, as a test wants them."""
+
+    free_slots: int = 10
+    waiting_count: int = 0
+
+
 class Desk:
     """One registry, and the place of one worker that knows it."""
 
     def __init__(self, *, queues: frozenset[str] | None = None, tags: frozenset[str] | None = None) -> None:
         self.registry = Registry()
         self.holdings = Holdings()
-        self.placement = Placement("me", self.registry, self.holdings, queues=queues, tags=tags)
+        self.slots = FreeSlots()
+        self.placement = Placement("me", self.registry, self.holdings, self.slots, queues=queues, tags=tags)
 
     def durable(self, body: Callable[..., Any], **options: Any) -> Durable[..., Any]:
         return make_durable(body, options, self.registry)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stent.worker import liveness
-from stent.worker.liveness import WorkerLock, is_dead
+from stent.worker.liveness import WorkerLock, is_dead, remove_lock
 
 CHILD = """
 import sys, time
@@ -89,5 +89,16 @@ def test_a_killed_worker_is_dead_at_once() -> None:
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         assert is_dead(path)
+    assert is_dead(path), "looking does not change it: whoever looks next must see it too"
+    remove_lock(path)
     assert not Path(path).exists()
-    assert not is_dead(path), "it was seen, and the file removed"
+    assert not is_dead(path)
+
+
+def test_the_lock_of_a_living_worker_is_not_removed() -> None:
+    lock = WorkerLock("w1")
+    assert lock.path is not None
+    remove_lock(lock.path)
+    remove_lock(None)
+    assert Path(lock.path).exists()
+    lock.release()

@@ -69,6 +69,13 @@ def test_a_policy_grants_another_attempt_after_a_delay_with_jitter(unit: float, 
     assert expected == meaning(attempt(options=RETRY), Raised(error), unit)
 
 
+def test_a_retry_without_delay_is_a_retry() -> None:
+    at_once = CallOptions(retry=RetryPolicy(initial_delay=0).to_record())
+    event = meaning(attempt(options=at_once), Raised(OSError("gone")))
+    assert isinstance(event, CallAttemptFailed)
+    assert NOW_US == event.retry_at_us
+
+
 def test_an_item_is_retried_alone() -> None:
     event = meaning(attempt(item=0, options=RETRY), Raised(OSError("gone")))
     assert isinstance(event, CallAttemptFailed)

@@ -59,3 +59,20 @@ def test_a_new_run_is_held_from_birth_if_this_worker_may() -> None:
     assert None is owner_for(replace(run, function="m:elsewhere")), "its code is not here"
     desk.holdings.is_closing = True
     assert None is owner_for(run)
+
+
+def test_an_activity_is_held_from_birth_while_there_are_slots_for_it() -> None:
+    desk = Desk()
+    desk.slots.free_slots = 2
+    function = function_of(desk.durable(plain))
+    runs = [
+        new_run(
+            first_event(name, function, function.encode_arguments((), {}), CallOptions(), "activity", NOW_US),
+            function,
+            TOKEN,
+        )
+        for name in "abc"
+    ]
+    assert ["me", "me", None] == [desk.placement.owner_for(run) for run in runs]
+    desk.placement.settle("a")
+    assert "me" == desk.placement.owner_for(runs[2])

@@ -10,7 +10,7 @@ import pytest
 
 from stent.durable import calls
 from stent.history.events import CallCompleted, SignalReceived
-from stent.history.operations import Append, Operation, Outcome
+from stent.history.operations import Append, Operation, Outcome, PutMessage
 from stent.history.records import Message
 from stent.history.sql.sqlite import SQLiteStore
 from stent.worker import runs as module
@@ -107,7 +107,7 @@ async def test_a_message_is_taken_once_though_it_is_told_and_read(world: World) 
     for number in (1, 2):
         message = Message(run_id, f"signal-{number}", SignalReceived(0, 0, "go", payload(number), f"{number}"))
         await world.tell(message)
-        worker.runs.route(message)
+        worker.runs.take(message)
         worker._on_news(True)
     assert [1, 2] == (await world.outcome(run_id)).value
     assert 2 == world.types_of(run_id).count("SignalReceived")
@@ -145,11 +145,15 @@ async def test_a_run_that_was_fenced_is_dropped_with_its_bodies(world: World) ->
 
 
 async def test_what_the_store_cannot_take_stalls_its_run_and_no_other(world: World, watched: Watched) -> None:
+    calls_of_bad: list[str] = []
+
     @world.durable
     async def echo(text: str) -> str:
+        if text == "bad":
+            calls_of_bad.append(text)
         return text * 2
 
-    await world.node.work()
+    worker = await world.node.work()
     watched.poison = b"badbad"
     run_id = await world.start(echo, "bad")
     assert "goodgood" == await world.call(echo, "good")
@@ -157,6 +161,9 @@ async def test_what_the_store_cannot_take_stalls_its_run_and_no_other(world: Wor
     row = world.row(run_id)
     assert (None, ["RunStarted"]) == (row.owner, world.types_of(run_id))
     assert "too big" in (row.stall or "")
+    worker._on_news(True)
+    assert "oncemoreoncemore" == await world.call(echo, "oncemore")
+    assert ["bad"] == calls_of_bad, "the code has not changed, so it is not tried again"
 
 
 async def test_a_turn_that_would_not_fit_the_history_stalls_its_run(world: World) -> None:
@@ -242,12 +249,12 @@ async def test_a_run_that_was_given_back_wakes_for_a_message_that_came_meanwhile
     await world.until(lambda: run_id in worker.runs.held and worker.runs.held.is_quiet)
     held = worker.runs.held.get(run_id)
     assert held is not None
-    telling = asyncio.create_task(
-        world.tell(Message(run_id, "signal", SignalReceived(0, 0, "go", payload(7), "signal")))
-    )
-    await asyncio.sleep(0)
+    await world.until(lambda: not (worker._must_look or worker._may_claim))
+    await asyncio.sleep(0.02)  # whatever it was about to look for, it has found
+    message = Message(run_id, "signal", SignalReceived(0, 0, "go", payload(7), "signal"))
+    await world.commit(PutMessage(message))
     worker.runs._submit(held, module._release(held))
-    await telling
+    assert worker.runs.take(message)  # held still, and on its way out: nobody is told of the message again
     assert 7 == (await world.outcome(run_id)).value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 from stent.durable import calls
 from stent.history.operations import ReapWorkers
@@ -98,6 +99,32 @@ async def test_an_outcome_under_a_claim_that_was_taken_away_is_discarded(world: 
     await world.until(lambda: "RunCompleted" in world.types_of(run_id), tick_us=20_000)
     assert 1 == (await world.outcome(run_id)).value
     assert 1 == world.types_of(run_id).count("CallCompleted")
+
+
+async def test_an_outcome_that_was_not_written_is_not_told_to_the_run_either(world: World) -> None:
+    """The claim is not there any more, and the run is held here: what is not recorded did not happen."""
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    @world.durable(max_concurrent=1)
+    async def slow() -> str:
+        begun.set()
+        await gate.wait()
+        return "done"
+
+    @world.durable
+    async def caller() -> str:
+        return str(await slow())
+
+    worker = await world.node.work()
+    run_id = await world.start(caller)
+    await asyncio.wait_for(begun.wait(), 5)
+    (claim,) = worker._shared._claims.values()
+    claim.shared = replace(claim.shared, call=99)  # as if another worker had it now
+    before = world.types_of(run_id)
+    gate.set()
+    await world.until(lambda: len(worker._shared) == 0)
+    await asyncio.sleep(0.02)
+    assert before == world.types_of(run_id)
 
 
 async def test_a_dropped_run_leaves_the_claims_of_its_worker_alone(world: World) -> None:

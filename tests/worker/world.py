@@ -133,13 +133,12 @@ class World:
         )
         due_us = self.clock.now_us() + delay_us if delay_us is not None else None
         run = new_run(started, function, self.ids.token(), due_us=due_us)
-        holder = link.holder
-        owner = holder.owner_for(run) if holder is not None else None
-        await link.commit(StartRun(replace(run, owner=owner)))
-        if holder is not None and owner is not None:
-            holder.adopt_new(run, started)
-        elif holder is not None:
-            holder.wake(due_us)
+        taken = link.holder_for(run)
+        await link.commit(StartRun(replace(run, owner=taken[1] if taken is not None else None)))
+        if taken is not None:
+            taken[0].adopt_new(run, started)
+        else:
+            link.wake(due_us)
         return run.run_id
 
     async def outcome(self, run_id: str) -> Outcome:
@@ -174,8 +173,7 @@ class World:
     async def tell(self, message: Message, node: Node | None = None) -> None:
         link = (node or self.node).link
         await link.commit(PutMessage(message))
-        if link.holder is not None:
-            link.holder.route(message)
+        link.route(message)
 
     async def commit(self, operation: Operation) -> Any:
         return await self.link.commit(operation)

@@ -39,6 +39,8 @@ class Reads:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._single = engine
+        """For questions of one statement, where a transaction around it would cost round trips."""
 
     def now_us(self) -> int:
         raise NotImplementedError("a store has a clock")
@@ -53,7 +55,7 @@ class Reads:
 
     def list_runs(self, wanted: RunFilter) -> list[RunRow]:
         query = sa.select(*_RUN).order_by(runs.c.created_at_us.desc(), runs.c.run_id.desc()).limit(wanted.limit)
-        query = query.where(*_conditions(wanted))
+        query = query.where(*_conditions(wanted), *map(self._has_tag, wanted.tags))
         return [rows.run_row(row) for row in self._all(query)]
 
     def read_rows(self, run_id: str, after_seq: int = 0, limit: int | None = None) -> list[EventRow]:
@@ -105,6 +107,15 @@ class Reads:
         )
         return [(row[0], row[1], row[2]) for row in self._all(query.order_by(*_READY[:3]))]
 
+    def possessions(self, worker_id: str) -> tuple[list[str], list[tuple[str, int, int]]]:
+        owned = sa.select(runs.c.run_id).where(runs.c.owner == worker_id).order_by(runs.c.run_id)
+        claimed = sa.select(*_READY[:3]).where(ready.c.claimed_by == worker_id).order_by(*_READY[:3])
+        with self._engine.connect() as connection, connection.begin():
+            return (
+                [row[0] for row in connection.execute(owned)],
+                [(row[0], row[1], row[2]) for row in connection.execute(claimed)],
+            )
+
     def list_workers(self) -> list[WorkerRow]:
         query = sa.select(*_WORKER).order_by(workers.c.started_at_us, workers.c.worker_id)
         return [rows.worker_row(row) for row in self._all(query)]
@@ -127,7 +138,7 @@ class Reads:
                 sa.select(sa.func.min(sleeping.c.due_at_us)).scalar_subquery(),
                 sa.exists().where(inbox.c.run_id == runs.c.run_id, runs.c.owner == worker_id),
                 sa.exists().where(ready.c.claimed_by == worker_id, ready.c.is_cancelled == 1),
-                sa.exists().where(workers.c.valid_until_us < self.now_us()),
+                sa.exists().where(workers.c.valid_until_us < self._now()),
                 sa.exists().where(_STALLED),
                 sa.select(sa.func.count()).select_from(workers).scalar_subquery(),
             )
@@ -140,8 +151,17 @@ class Reads:
         return int(self._all(sa.select(sa.func.count()).where(runs.c.finished_at_us.is_(None)))[0][0])
 
     def _all(self, query: sa.Select[Any]) -> Sequence[rows.Row]:
-        with self._engine.connect() as connection:
+        with self._single.connect() as connection:
             return connection.execute(query).all()
+
+    def _now(self) -> sa.ColumnElement[int]:
+        """The time, for a condition."""
+        return sa.literal(self.now_us(), sa.BigInteger)
+
+    def _has_tag(self, tag: str) -> sa.ColumnElement[bool]:
+        """Exactly this tag: LIKE on the text would take no notice of case, and would find a tag within another."""
+        tags = sa.func.json_each(runs.c.tags).table_valued("value")
+        return sa.exists().select_from(tags).where(tags.c.value == tag)
 
 
 def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -187,7 +207,6 @@ def _conditions(wanted: RunFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(runs.c.parent_run.is_(None))
     if wanted.queue is not None:
         conditions.append(sa.func.coalesce(runs.c.queue, "default") == wanted.queue)
-    conditions.extend(_has_tag(tag) for tag in wanted.tags)
     if wanted.created_after_us is not None:
         conditions.append(runs.c.created_at_us >= wanted.created_after_us)
     if wanted.created_before_us is not None:
@@ -210,9 +229,3 @@ def _has_prefix(column: sa.ColumnElement[str], prefix: str) -> sa.ColumnElement[
     if not prefix:
         return sa.true()
     return sa.and_(column >= prefix, column < prefix + "\U0010ffff")
-
-
-def _has_tag(tag: str) -> sa.ColumnElement[bool]:
-    """Exactly this tag: LIKE on the text would take no notice of case, and would find a tag within another."""
-    tags = sa.func.json_each(runs.c.tags).table_valued("value")
-    return sa.exists().select_from(tags).where(tags.c.value == tag)

@@ -28,27 +28,28 @@ INLINE_PAYLOAD_BYTES = 1024  # rows above a quarter of a page make a WITHOUT ROW
 metadata = sa.MetaData()
 
 _Time = sa.BigInteger
+_Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")  # by code point, as SQLite and Python order it
 
 runs = sa.Table(
     "stent_runs",
     metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
-    sa.Column("function", sa.Text, nullable=False),
-    sa.Column("role", sa.Text, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("queue", sa.Text),
+    sa.Column("run_id", _Text, primary_key=True),
+    sa.Column("function", _Text, nullable=False),
+    sa.Column("role", _Text, nullable=False),
+    sa.Column("status", _Text, nullable=False),
+    sa.Column("queue", _Text),
     sa.Column("priority", sa.Integer, nullable=False, default=0),
-    sa.Column("tags", sa.Text),  # JSON array, NULL for none
-    sa.Column("limit_key", sa.Text),
-    sa.Column("parent_run", sa.Text),
+    sa.Column("tags", _Text),  # JSON array, NULL for none
+    sa.Column("limit_key", _Text),
+    sa.Column("parent_run", _Text),
     sa.Column("parent_call", sa.Integer),
     sa.Column("parent_item", sa.Integer),
     sa.Column("epoch", sa.BigInteger, nullable=False, default=0),
-    sa.Column("owner", sa.Text),
+    sa.Column("owner", _Text),
     sa.Column("created_at_us", _Time, nullable=False),
     sa.Column("started_at_us", _Time),
     sa.Column("finished_at_us", _Time),
-    sa.Column("stall", sa.Text),
+    sa.Column("stall", _Text),
     sa.Column("crashes", sa.Integer, nullable=False, default=0),
     sqlite_with_rowid=False,
 )
@@ -65,14 +66,14 @@ sa.Index("stent_runs_parent", runs.c.parent_run, sqlite_where=_child, postgresql
 events = sa.Table(
     "stent_events",
     metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("run_id", _Text, primary_key=True),
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("at_us", _Time, nullable=False),
     sa.Column("code", sa.SmallInteger, nullable=False),
     sa.Column("version", sa.SmallInteger, nullable=False),
     sa.Column("call", sa.Integer),
-    sa.Column("body", sa.Text),
+    sa.Column("body", _Text),
     sa.Column("codec", sa.SmallInteger),  # NULL: no payload
     sa.Column("payload", sa.LargeBinary),  # NULL with a codec: in `payloads`
     sa.Column("hash", sa.LargeBinary, nullable=False),
@@ -83,7 +84,7 @@ events = sa.Table(
 payloads = sa.Table(
     "stent_payloads",
     metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("run_id", _Text, primary_key=True),
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
@@ -91,21 +92,21 @@ payloads = sa.Table(
 ready = sa.Table(
     "stent_ready",
     metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("run_id", _Text, primary_key=True),
     sa.Column("call", sa.Integer, primary_key=True, autoincrement=False),  # 0: the run itself
     sa.Column("first_item", sa.Integer, primary_key=True, autoincrement=False),  # -1: a single call
     sa.Column("seq", sa.Integer, nullable=False),
-    sa.Column("function", sa.Text, nullable=False),
+    sa.Column("function", _Text, nullable=False),
     sa.Column("kind", sa.SmallInteger, nullable=False),  # 0 orchestrator run, 1 activity run, 2 shared call
-    sa.Column("items", sa.Text),  # JSON ranges, NULL for a single call
+    sa.Column("items", _Text),  # JSON ranges, NULL for a single call
     sa.Column("size", sa.Integer, nullable=False, default=1),
     sa.Column("attempt", sa.Integer, nullable=False, default=1),
-    sa.Column("queue", sa.Text),
+    sa.Column("queue", _Text),
     sa.Column("priority", sa.Integer, nullable=False, default=0),
-    sa.Column("tags", sa.Text),
-    sa.Column("limit_key", sa.Text),
+    sa.Column("tags", _Text),
+    sa.Column("limit_key", _Text),
     sa.Column("ready_at_us", _Time, nullable=False),
-    sa.Column("claimed_by", sa.Text),
+    sa.Column("claimed_by", _Text),
     sa.Column("is_cancelled", sa.Integer, nullable=False, default=0),
     sqlite_with_rowid=False,
 )
@@ -125,7 +126,7 @@ sa.Index("stent_ready_claimed", ready.c.limit_key, sqlite_where=_claimed, postgr
 sleeping = sa.Table(
     "stent_sleeping",
     metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("run_id", _Text, primary_key=True),
     sa.Column("due_at_us", _Time, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -135,12 +136,12 @@ inbox = sa.Table(
     "stent_inbox",
     metadata,
     sa.Column("n", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("run_id", sa.Text, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("run_id", _Text, nullable=False),
+    sa.Column("key", _Text, nullable=False),
     sa.Column("code", sa.SmallInteger, nullable=False),
     sa.Column("version", sa.SmallInteger, nullable=False),
     sa.Column("call", sa.Integer),
-    sa.Column("body", sa.Text),
+    sa.Column("body", _Text),
     sa.Column("codec", sa.SmallInteger),
     sa.Column("payload", sa.LargeBinary),
     sa.Column("put_at_us", _Time, nullable=False),
@@ -150,25 +151,25 @@ inbox = sa.Table(
 workers = sa.Table(
     "stent_workers",
     metadata,
-    sa.Column("worker_id", sa.Text, primary_key=True),
-    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("worker_id", _Text, primary_key=True),
+    sa.Column("host", _Text, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("started_at_us", _Time, nullable=False),
     sa.Column("valid_until_us", _Time, nullable=False),
-    sa.Column("lock_path", sa.Text),
+    sa.Column("lock_path", _Text),
     sa.Column("free_slots", sa.Integer, nullable=False, default=0),
 )
 
 limits = sa.Table(
     "stent_limits",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("key", _Text, primary_key=True),
     sa.Column("max", sa.Integer, nullable=False),
 )
 
 meta = sa.Table(
     "stent_meta",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("key", _Text, primary_key=True),
+    sa.Column("value", _Text, nullable=False),
 )

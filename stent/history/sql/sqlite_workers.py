@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from stent.history.operations import Outcome, Reaped, ReapWorkers, RegisterWorker, Renewed, RenewWorker
+from stent.history.operations import GiveBack, Outcome, Reaped, ReapWorkers, RegisterWorker, Renewed, RenewWorker
 from stent.history.sql.cursor import Cursor
 from stent.history.sql.sqlite_runs import MAKE_READY
 
@@ -27,6 +27,10 @@ _DISOWN_ALL = (
     "FROM stent_events e WHERE e.run_id = stent_runs.run_id ORDER BY e.seq DESC LIMIT 1) THEN 0 ELSE crashes END "
     "WHERE owner = ? RETURNING run_id"
 )
+_DISOWN_ONE = "UPDATE stent_runs SET owner = NULL, epoch = epoch + 1 WHERE run_id = ? AND owner = ?"
+_UNCLAIM_ONE = (
+    "UPDATE stent_ready SET claimed_by = NULL WHERE run_id = ? AND call = ? AND first_item = ? AND claimed_by = ?"
+)
 _DROP_CANCELLED = "DELETE FROM stent_ready WHERE claimed_by = ? AND is_cancelled = 1"
 _UNCLAIM_ALL = "UPDATE stent_ready SET claimed_by = NULL WHERE claimed_by = ?"
 _DROP_WORKER = "DELETE FROM stent_workers WHERE worker_id = ?"
@@ -46,6 +50,19 @@ def register_worker(cursor: Cursor, operation: RegisterWorker, now_us: int) -> O
 def renew_worker(cursor: Cursor, operation: RenewWorker, now_us: int) -> Outcome:
     cursor.execute(_RENEW, (now_us + operation.lease_us, operation.free_slots, operation.worker_id))
     return Renewed(cursor.rowcount == 1)
+
+
+def give_back(cursor: Cursor, operation: GiveBack, now_us: int) -> Outcome:
+    run_count = call_count = 0
+    for run_id in operation.runs:
+        cursor.execute(_DISOWN_ONE, (run_id, operation.worker_id))
+        if cursor.rowcount == 1:
+            run_count += 1
+            cursor.execute(MAKE_READY, (now_us, run_id))
+    for place in operation.calls:
+        cursor.execute(_UNCLAIM_ONE, (*place, operation.worker_id))
+        call_count += max(0, cursor.rowcount)
+    return Reaped((), run_count, call_count)
 
 
 def reap_workers(cursor: Cursor, operation: ReapWorkers, now_us: int) -> Outcome:

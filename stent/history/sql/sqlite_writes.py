@@ -17,6 +17,7 @@ from stent.history.operations import (
     ClaimCalls,
     ClaimRuns,
     FinishCall,
+    GiveBack,
     Operation,
     Outcome,
     PutMessage,
@@ -38,6 +39,7 @@ _HANDLERS: dict[type, Callable[[Cursor, Any, int], Outcome]] = {
     RegisterWorker: sqlite_workers.register_worker,
     RenewWorker: sqlite_workers.renew_worker,
     ReapWorkers: sqlite_workers.reap_workers,
+    GiveBack: sqlite_workers.give_back,
 }
 
 

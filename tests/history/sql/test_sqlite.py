@@ -29,7 +29,6 @@ from stent.history.operations import (
     StartRun,
 )
 from stent.history.records import RunFilter
-from stent.history.sql import reads
 from stent.history.sql.schema import SCHEMA_VERSION, metadata
 from stent.history.sql.sqlite import SQLiteStore
 from stent.history.sql.sqlite_writes import Writes
@@ -148,24 +147,24 @@ def connection_dump(path: Path) -> list[str]:
 
 
 def test_a_question_of_several_statements_sees_one_state(
-    rig: Rig, path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, store: SQLiteStore, path: Path, clock: ManualClock
 ) -> None:
     """Else a call could be neither shared any more nor answered yet, and would be carried out again."""
     rig.hold("a")
     rig.share("a", call("a", 1))
     (claimed,) = rig.claim_calls()
     other = Rig(SQLiteStore(path, durability="relaxed", clock=clock), clock)
-    whole = reads._history
 
-    def interrupted(*arguments: Any) -> Any:
-        other.finish(claimed.call, message=signal("a", "k"))
-        return whole(*arguments)
+    @event.listens_for(store._engine, "before_cursor_execute")
+    def interrupt(_connection: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
+        """After the messages were read, and before what is shared."""
+        if "FROM stent_ready" in sql:
+            other.finish(claimed.call, message=signal("a", "k"))
 
-    monkeypatch.setattr(reads, "_history", interrupted)
-    (loaded,) = rig.store.load_runs(["a"])
+    (loaded,) = store.load_runs(["a"])
+    event.remove(store._engine, "before_cursor_execute", interrupt)
     assert (1, 0) == (len(loaded.shared), len(loaded.inbox))
-    monkeypatch.undo()
-    (loaded,) = rig.store.load_runs(["a"])
+    (loaded,) = store.load_runs(["a"])
     assert (0, 1) == (len(loaded.shared), len(loaded.inbox))
     other.store.close()
 
@@ -357,6 +356,19 @@ def test_a_commit_of_another_connection_is_noticed_by_asking_the_file_first(path
     assert one.changed(), "also right after the last look, within one tick of the file's clock"
     for store in (one, two):
         store.close()
+
+
+def test_a_commit_within_one_tick_of_the_files_clock_is_noticed(
+    path: Path, store: SQLiteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A young file may change once more and keep its time and its size."""
+    two = SQLiteStore(path, durability="relaxed", clock=clock)
+    stamp = (clock.now_us() * 1_000, 4_096)
+    monkeypatch.setattr(store, "_stamp", lambda: stamp)
+    store.changed()
+    two.commit([StartRun(new_run("a"))])
+    assert store.changed()
+    two.close()
 
 
 def test_nothing_is_asked_while_the_file_stands_still(
