@@ -12,7 +12,7 @@ import asyncio
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from stent.clock import Clock
 from stent.codec import Payload, decode, decode_exception, encode
@@ -308,10 +308,10 @@ async def _start_held(link: Link, run: NewRun, started: RunStarted, holder: Hold
     run = replace(run, owner=owner)
     outcome = Started(False)
     try:
-        outcome = await link.commit(StartRun(run))
+        outcome = cast("Started", await link.commit(StartRun(run)))
     finally:
         if not outcome.created:
-            holder.renounce(run)
+            holder.placement.settle(run.run_id)
     if outcome.created:
         holder.adopt_new(run, started)
     return outcome

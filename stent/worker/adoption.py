@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from stent.errors import DivergenceError, SerializationError, StentError
 from stent.history import wire
-from stent.history.events import CancelRequested, DeadlineSet, Event, RoleCorrected, RunStarted, RunTimedOut
+from stent.history.events import CancelRequested, DeadlineSet, Event, RoleCorrected, RunStarted, RunTimedOut, indexes_of
 from stent.history.fold import fold
 from stent.history.records import LoadedRun, NewRun
 from stent.registry import Function
@@ -65,7 +65,9 @@ def _held(loaded: LoadedRun, function: Function, history: list[Event]) -> HeldRu
     held.is_stalled = run.status == "stalled"
     held.limit_key = run.limit_key
     held.crashes = run.crashes
-    held.shared = {(row.call.call, row.call.first_item) for row in loaded.shared}
+    for row in loaded.shared:
+        held.shared.add((row.call.call, row.call.first_item))
+        held.lent.setdefault(row.call.call, set()).update(indexes_of(row.call.items))
     return held
 
 

@@ -25,7 +25,7 @@ from stent.history.events import Site
 from stent.replay.sites import calling_site
 from stent.replay.stacks import await_frames, await_stack
 from stent.worker.outcomes import Outcome, Promoted, Raised, Returned, Stopped
-from stent.worker.slots import Attempt, Source, WorkQueue
+from stent.worker.slots import Attempt, Loan, Source, WorkQueue
 
 current_body: ContextVar[Body | None] = ContextVar("stent_current_body", default=None)
 """The activity that the running code belongs to."""
@@ -195,6 +195,10 @@ class Bodies:
             if attempt is None:
                 return
             self._start(attempt)
+
+    def lend(self, count: int) -> list[Loan]:
+        """Give up to `count` waiting attempts to others."""
+        return self._queue.lend(count)
 
     def stop(self, run_id: str, call: int | None = None, claim: int | None = None) -> None:
         """Stop what runs for a run, or for one call of it: under a claim, or without one."""

@@ -44,6 +44,7 @@ class HeldRun:
         "is_dropped",
         "is_stalled",
         "keys",
+        "lent",
         "limit_key",
         "offers",
         "outcomes",
@@ -74,6 +75,8 @@ class HeldRun:
         """Calls and parts of batches that are offered to all workers: (call, first item or name of a retry)."""
         self.offers: list[SharedCall] = []
         """Calls to be offered to all workers with the next append."""
+        self.lent: dict[int, set[int]] = {}
+        """Items of batches that others carry out, by call."""
         self.batches: dict[int, BatchSource] = {}
         """What of each batch is carried out here."""
         self.outcomes: dict[int, Outcomes] = {}

@@ -7,15 +7,18 @@ not with items; what a crash can lose is what ran in that short while.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from stent.codec import Payload
 from stent.history.fold import OpenBatch
 from stent.registry import Function
-from stent.worker.slots import Attempt
+from stent.worker.slots import Attempt, Loan
+
+Args: TypeAlias = tuple[tuple[object, ...], dict[str, object]]
 
 WRITE_AFTER_US = 5_000
 OUTCOMES_AT_MOST = 2_000
@@ -43,7 +46,7 @@ class BatchSource:
     running: set[int] = field(default_factory=set)
     is_exhausted: bool = False
     is_stopped: bool = False
-    _args: list[tuple[tuple[object, ...], dict[str, object]]] | None = None
+    args: list[Args] | None = None
 
     def next_attempt(self) -> Attempt | None:
         item = self._next_item()
@@ -51,8 +54,8 @@ class BatchSource:
             return None
         self.running.add(item)
         batch = self.batch
-        if self._args is None:
-            self._args = self.function.unpack_rows(batch.items)
+        if self.args is None:
+            self.args = self.function.unpack_rows(batch.items)
         attempt = batch.attempts[item][0] if item in batch.attempts else 1
         return Attempt(
             self.run_id,
@@ -61,7 +64,7 @@ class BatchSource:
             self.function,
             attempt,
             batch.options,
-            args=self._args[item],
+            args=self.args[item],
             claim=self.claim,
         )
 
@@ -71,6 +74,13 @@ class BatchSource:
 
     def stop(self) -> None:
         self.is_stopped = True
+
+    def lend(self, count: int) -> Loan | None:
+        if self.claim is not None or self.batch.limit is not None or self.is_stopped:
+            return None  # somebody else's already, or counted here
+        items = tuple(itertools.islice(self.items, count))
+        self.is_exhausted = len(items) < count
+        return Loan(self.run_id, self.batch.call, items) if items else None
 
     @property
     def has_work(self) -> bool:

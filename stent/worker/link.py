@@ -26,6 +26,7 @@ from stent.ids import Ids
 from stent.log import get_logger
 from stent.registry import Registry
 from stent.worker.committer import Answer, Chore, Committer
+from stent.worker.placement import Placement
 
 log = get_logger(__name__)
 
@@ -40,12 +41,9 @@ READER_THREADS = 2
 class Holder(Protocol):
     """A worker of this event loop: it may hold a run from the moment a client starts it."""
 
-    def owner_for(self, run: NewRun) -> str | None:
-        """The worker's id if it takes the run, None if it is left to any."""
-        ...
-
-    def renounce(self, run: NewRun) -> None:
-        """The run that it would have taken was not started."""
+    @property
+    def placement(self) -> Placement:
+        """What it takes for itself."""
         ...
 
     def adopt_new(self, run: NewRun, started: RunStarted) -> None:
@@ -125,7 +123,7 @@ class Link:
     def holder_for(self, run: NewRun) -> tuple[Holder, str] | None:
         """The worker that takes a run from birth, and its id."""
         for holder in self.holders:
-            owner = holder.owner_for(run)
+            owner = holder.placement.owner_for(run)
             if owner is not None:
                 return holder, owner
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stent.history.events import CallPromoted, Event
+from stent.history.events import CallPromoted, Event, ranges_of
 from stent.history.fold import OpenBatch, OpenCall
 from stent.ids import child_run_id
 from stent.worker import outcomes
@@ -21,7 +21,7 @@ from stent.worker.link import Link
 from stent.worker.offers import shared_call, shared_items
 from stent.worker.outcomes import Outcome
 from stent.worker.placement import Placement
-from stent.worker.slots import SINGLE, Attempt, Single
+from stent.worker.slots import SINGLE, Attempt, Loan, Single
 
 
 class LocalWork:
@@ -80,10 +80,24 @@ class LocalWork:
             return
         if not self._placement.is_here(function, batch.options):
             return  # every open item is in the shared table, since the event that scheduled it
-        waiting = [item for item in batch.open_items() if item not in batch.promoted and item not in batch.attempts]
+        others = {*batch.promoted, *batch.attempts, *held.lent.get(batch.call, ())}
+        waiting = [item for item in batch.open_items() if item not in others]
         source = BatchSource(held.run_id, batch, function, iter(waiting), priority=batch.options.priority)
         held.batches[batch.call] = source
         self._bodies.push(source)
+
+    def lend(self, held: HeldRun, loan: Loan) -> None:
+        """Offer to all workers what waits here for a slot."""
+        state = held.state
+        if loan.items:
+            batch = state.batches[loan.call]
+            function = self._link.registry.find(batch.function)
+            held.lent.setdefault(loan.call, set()).update(loan.items)
+            held.offer(shared_items(held.run_id, batch, function, ranges_of(list(loan.items))))
+        else:
+            call = state.calls[loan.call]
+            held.running.pop((loan.call, SINGLE), None)
+            held.offer(shared_call(held.run_id, call, self._link.registry.find(call.function)))
 
     def _start_item_runs(self, held: HeldRun, batch: OpenBatch) -> None:
         """Of a limited batch of orchestrators, as many runs at a time as the limit says."""

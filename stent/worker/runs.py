@@ -59,27 +59,19 @@ class Runs:
         self.tried_stalled: set[str] = set()
         self._link = link
         self._bodies = bodies
-        self._placement = Placement(worker_id, link.registry, self.held, bodies, queues=queues, tags=tags)
-        self._work = LocalWork(link, bodies, self._placement, deliver=self.deliver, pump=self.pump)
+        self.placement = Placement(worker_id, link.registry, self.held, bodies, queues=queues, tags=tags)
+        self._work = LocalWork(link, bodies, self.placement, deliver=self.deliver, pump=self.pump)
         self._on_ready = on_ready
         self._on_due = on_due
         self._on_sleeper = on_sleeper
         self._on_cancelled = on_cancelled
         self._on_quiet = on_quiet
 
-    def owner_for(self, run: NewRun) -> str | None:
-        """This worker's id if it takes a run that is about to be started."""
-        return self._placement.owner_for(run)
-
-    def renounce(self, run: NewRun) -> None:
-        """A run that it would have taken was not started."""
-        self._placement.settle(run.run_id)
-
     # -- taking on -------------------------------------------------------------------------------------------------
 
     def adopt_new(self, run: NewRun, started: RunStarted) -> None:
         """Go on with a run that was started here and is held from birth."""
-        self._placement.settle(run.run_id)
+        self.placement.settle(run.run_id)
         function = self._link.registry.find(run.function)
         resumed = adoption.begin(run, started, function, self._link.clock.now_us())
         self._take_on(resumed.held, resumed.commands)
@@ -140,7 +132,7 @@ class Runs:
         """Plan and write what has been delivered, unless a write is in flight: then it follows."""
         if held.is_committing or held.is_dropped:
             return
-        planner = Planner(held, self._placement, self._link.registry, self._link.clock.now_us(), self._link.ids.token)
+        planner = Planner(held, self.placement, self._link.registry, self._link.clock.now_us(), self._link.ids.token)
         try:
             plan = planner.plan(commands)
         except Exception as error:  # border: a history that no code of ours can go on with must not stop the others
@@ -231,6 +223,17 @@ class Runs:
         held = self.held.get(attempt.run_id)
         if held is not None and not held.is_dropped and not isinstance(outcome, Stopped):
             self._work.finished(held, attempt, outcome)
+
+    def lend(self, count: int) -> None:
+        """Offer to all workers up to `count` attempts that wait here for a slot."""
+        borrowers: dict[str, HeldRun] = {}
+        for loan in self._bodies.lend(count):
+            held = self.held.get(loan.run_id)
+            if held is not None:
+                self._work.lend(held, loan)
+                borrowers[held.run_id] = held
+        for held in borrowers.values():
+            self.pump(held)
 
     # -- time ------------------------------------------------------------------------------------------------------
 

@@ -18,14 +18,17 @@ from stent.history.fold import OpenBatch
 from stent.history.operations import FinishCall, Finished
 from stent.history.records import ClaimedCall, Message, SharedCall
 from stent.log import get_logger
+from stent.registry import Function
 from stent.worker import outcomes
 from stent.worker.bodies import Bodies
-from stent.worker.items import WRITE_AFTER_US, BatchSource, ItemOutcome, Outcomes
+from stent.worker.items import WRITE_AFTER_US, Args, BatchSource, ItemOutcome, Outcomes
 from stent.worker.link import Link
 from stent.worker.outcomes import Outcome, Stopped
 from stent.worker.slots import SINGLE, Attempt, Single
 
 log = get_logger(__name__)
+
+DECODED_BATCHES = 4  # a claim is a few items of thousands: decoding all of them each time was most of its cost
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class SharedWork:
         self._on_ready = on_ready
         self._claims: dict[int, Claim] = {}
         self._numbers = itertools.count(1)
+        self._decoded: dict[tuple[str, int], list[Args]] = {}
         self._ending: list[Claim] = []
         """Claims whose end is being written."""
 
@@ -84,7 +88,13 @@ class SharedWork:
             claim.left = set(items)
             batch = _open_batch(scheduled, shared)
             claim.source = BatchSource(
-                shared.run_id, batch, function, iter(items), claim=claim.number, priority=shared.priority
+                shared.run_id,
+                batch,
+                function,
+                iter(items),
+                claim=claim.number,
+                priority=shared.priority,
+                args=self._args_of(batch, shared.run_id, function),
             )
             self._bodies.push(claim.source)
             return
@@ -102,6 +112,15 @@ class SharedWork:
         )
         claim.source = Single(attempt, shared.priority)
         self._bodies.push(claim.source)
+
+    def _args_of(self, batch: OpenBatch, run_id: str, function: Function) -> list[Args]:
+        """The arguments of a whole batch, decoded once for all claims of parts of it."""
+        place = (run_id, batch.seq)
+        args = self._decoded.pop(place, None) or function.unpack_rows(batch.items)
+        self._decoded[place] = args  # the newest stands last
+        if len(self._decoded) > DECODED_BATCHES:
+            del self._decoded[next(iter(self._decoded))]
+        return args
 
     def finished(self, attempt: Attempt, outcome: Outcome) -> None:
         """A body that ran for a claim has ended."""

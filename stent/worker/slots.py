@@ -35,6 +35,19 @@ class Attempt:
     claim: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """Waiting work that others may carry out: a call, or some items of a batch."""
+
+    run_id: str
+    call: int
+    items: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return len(self.items) or 1
+
+
 class Source(Protocol):
     """Something that gives attempts, one after the other."""
 
@@ -50,6 +63,10 @@ class Source(Protocol):
 
     def stop(self) -> None:
         """Give nothing more: nobody wants it any longer."""
+        ...
+
+    def lend(self, count: int) -> Loan | None:
+        """Give up to `count` attempts to others; None for what must be carried out here."""
         ...
 
 
@@ -69,6 +86,13 @@ class Single:
 
     def stop(self) -> None:
         self.attempt = None
+
+    def lend(self, count: int) -> Loan | None:
+        attempt = self.attempt
+        if attempt is None or attempt.claim is not None or attempt.call == 0:
+            return None  # somebody else's already, or a run itself
+        self.attempt = None
+        return Loan(attempt.run_id, attempt.call)
 
 
 @dataclass(slots=True)
@@ -92,5 +116,23 @@ class WorkQueue:
                 return attempt
         return None
 
+    def lend(self, count: int) -> list[Loan]:
+        """Give up to `count` attempts to others, from the back of the queue."""
+        loans: list[Loan] = []
+        for _, _, source in sorted(self._heap, key=_place, reverse=True):
+            if count <= 0:
+                break
+            loan = source.lend(count)
+            if loan is not None:
+                loans.append(loan)
+                count -= loan.size
+        self._heap = [entry for entry in self._heap if not entry[2].is_empty()]
+        heapq.heapify(self._heap)
+        return loans
+
     def __len__(self) -> int:
         return len(self._heap)
+
+
+def _place(entry: tuple[int, int, Source]) -> tuple[int, int]:
+    return entry[:2]

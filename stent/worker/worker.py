@@ -1,9 +1,7 @@
-"""A worker: it takes on runs and calls, keeps its lease, and lets go of everything in bounded time.
+"""A worker: it takes on runs and calls, and lets go of everything in bounded time.
 
 Rules of this file:
 - looking is cheap and claiming is not: a hint leads to one statement that says whether there is anything to claim;
-- the lease is renewed by the committer's thread, so that a blocked event loop does not lose it; a loop that has not
-  moved for HUNG_LOOP_US is given up on purpose;
 - stopping is: claim nothing more, give waiting runs back at once, let bodies finish for the grace, stop them, go.
 """
 
@@ -11,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,17 +21,12 @@ from stent.history.operations import (
     ClaimedRuns,
     ClaimRuns,
     GiveBack,
-    ReapWorkers,
-    RegisterWorker,
-    Renewed,
-    RenewWorker,
 )
-from stent.history.records import Glance, RunRow, WorkerRow
+from stent.history.records import Glance, RunRow
 from stent.log import get_logger
 from stent.worker.bodies import Bodies
-from stent.worker.committer import Chore
+from stent.worker.leases import Lease
 from stent.worker.link import Link
-from stent.worker.liveness import WorkerLock, is_dead, remove_lock
 from stent.worker.outcomes import Outcome
 from stent.worker.runs import Runs
 from stent.worker.shared import SharedWork
@@ -45,10 +36,11 @@ from stent.worker.strays import Strays
 log = get_logger(__name__)
 
 RUNS_A_CLAIM = 100
-HUNG_LOOP_US = 60_000_000  # an event loop that stands still for a minute does not come back by waiting
 IDLE_POLL_US = 5_000_000  # without a hint: the safety net when nothing has been going on
 HOUSEKEEPING_US = 1_000_000
 STORE_PAUSE_S = 0.5  # after a read that the store could not answer
+LEND_AFTER_US = 100_000  # work that waits for a shorter time is done sooner here than written down for others
+LOAN_A_SLOT = 2  # of a peer's free slots: what it takes next lies ready while it works on the first
 STALLED_AT_ONCE = 20  # stalled runs that are tried again together: no stampede of replays after a deploy
 
 
@@ -74,6 +66,7 @@ class Worker:
         self.is_ready = asyncio.Event()
         self._link = link
         self._bodies = Bodies(options.slots, self._finished)
+        self._shared = SharedWork(link, self.worker_id, self._bodies, link.route, self._on_ready)
         self.runs = Runs(
             link,
             self.worker_id,
@@ -83,24 +76,26 @@ class Worker:
             on_ready=self._on_ready,
             on_due=self._arm,
             on_sleeper=self._on_sleeper,
-            on_cancelled=self._on_cancelled,
+            on_cancelled=self._shared.cancelled,
             on_quiet=lambda: self._wakeup.set() if options.until_idle else None,
         )
-        self._shared = SharedWork(link, self.worker_id, self._bodies, link.route, self._on_ready)
         self._wakeup = asyncio.Event()
         self._stopping = asyncio.Event()
         self._must_look = True
         self._may_claim = True
-        self._peers: list[WorkerRow] = []
-        self._beacon_us = 0
+        self._lease = Lease(
+            link,
+            self.worker_id,
+            options.lease_us,
+            free_slots=lambda: self._bodies.free_slots,
+            on_lost=self._on_lost,
+        )
         self._polled_us = 0
         self._housekept_us = 0
         self._next_sleeper_us: int | None = None
         self._alarm: Alarm | None = None
         self._alarm_us: int | None = None
-        self._lock: WorkerLock | None = None
         self._tried_generation = link.registry.generation
-        self._known_generation = -1
         self._strays = Strays()
         self._claimed: list[str] = []
         """Runs that were claimed and not read yet."""
@@ -112,20 +107,17 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop` is called or, with `until_idle`, until nothing is left to do."""
         link = self._link
-        self._lock = WorkerLock(self.worker_id)
-        await self._register()
-        chore = Chore(self.options.lease_us // 3, self._renewal, link.loop, self._renewed)
-        link.add_chore(chore)
+        await self._lease.begin()
         link.listen(self._on_news)
         link.holders.append(self.runs)
         log.info("worker_started", worker_id=self.worker_id, slots=self.options.slots)
         try:
-            await self._reap(await self._dead_peers())
+            await self._reap(await self._lease.dead_peers())
             self.is_ready.set()
             await self._attend()
         finally:
             link.unlisten(self._on_news)
-            link.remove_chore(chore)
+            self._lease.stop_renewing()
             link.holders.remove(self.runs)
             await asyncio.shield(self._let_go())
 
@@ -147,9 +139,7 @@ class Worker:
         await self._written_out()
         self.runs.drop_all()
         self._shared.drop_all()
-        await self._link.commit(ReapWorkers((self.worker_id,)))
-        if self._lock is not None:
-            self._lock.release()
+        await self._lease.end()
         log.info("worker_stopped", worker_id=self.worker_id)
 
     async def _written_out(self) -> None:
@@ -201,17 +191,30 @@ class Worker:
         if glance.has_cancelled and len(self._shared):
             for place in await link.read(store.cancelled_calls, self.worker_id):
                 self._shared.cancelled(*place)
-        dead = await self._dead_peers() if glance.worker_count > 1 else ()
+        dead: tuple[str, ...] = ()
+        if glance.worker_count > 1:
+            dead = await self._lease.dead_peers()
+        else:
+            self._lease.peers = []
         if glance.has_expired:  # its own lease too, after the machine slept: nobody took anything, so it may go on
-            await link.commit(RenewWorker(self.worker_id, self.options.lease_us, self._bodies.free_slots))
+            await self._lease.renew()
         if glance.has_expired or dead:
             await self._reap(dead)
         if glance.has_ready or self._is_sleeper_due(glance):
             self._may_claim = True
         if glance.has_stalled:
             await self._try_stalled()
+        if not glance.has_ready and self._bodies.waiting_count:
+            self._lend()
         if self._strays.is_due(self._polled_us):
             await self._return_strays()
+
+    def _lend(self) -> None:
+        """Offer to all workers what waits here, as much as the others have room for."""
+        room = self._lease.peers_room
+        if room:
+            self.runs.lend(LOAN_A_SLOT * room)
+            self._left_some = True  # what nobody takes is taken back when there is a slot
 
     async def _return_strays(self) -> None:
         """Give back what this worker has without knowing of it."""
@@ -230,8 +233,7 @@ class Worker:
     async def _claim(self) -> None:
         """Take on what is ready and fits."""
         link = self._link
-        if self._known_generation != link.registry.generation:
-            await self._register()  # functions were defined since: their limits must be there before their calls
+        await self._lease.write_limits()
         can = Capabilities(link.registry.names(), self.options.queues, self.options.tags)
         slots = max(0, self._bodies.free_slots - self._bodies.waiting_count)
         taken = 0
@@ -285,24 +287,25 @@ class Worker:
 
     def _on_news(self, has_changed: bool) -> None:
         now_us = self._link.clock.monotonic_us()
-        self._beacon_us = now_us
+        self._lease.beat()
         is_due = now_us - self._polled_us >= max(IDLE_POLL_US, self.options.poll_interval_us)
         self._strays.notice(self._link.uncertain_count, now_us)
-        if has_changed or is_due or self._strays.is_due(now_us) or any(is_dead(peer.lock_path) for peer in self._peers):
+        is_due = is_due or self._may_lend(now_us)
+        if has_changed or is_due or self._strays.is_due(now_us) or self._lease.has_dead_peer:
             self._must_look = True
             self._wakeup.set()
         if now_us - self._housekept_us >= HOUSEKEEPING_US:
             self._housekept_us = now_us
             self.runs.release_idle()
 
+    def _may_lend(self, now_us: int) -> bool:
+        """Whether work waits here while there are others, who may have room."""
+        return bool(self._lease.peers and self._bodies.waiting_count) and now_us - self._polled_us >= LEND_AFTER_US
+
     def _on_ready(self) -> None:
         """Something was written here that may be claimed."""
         self._may_claim = True
         self._wakeup.set()
-
-    def _on_cancelled(self, run_id: str, call: int, first_item: int) -> None:
-        """Nobody wants a shared call any longer that somebody has claimed, maybe this worker."""
-        self._shared.cancelled(run_id, call, first_item)
 
     def _finished(self, attempt: Attempt, outcome: Outcome) -> None:
         if attempt.claim is not None:
@@ -349,42 +352,16 @@ class Worker:
 
     # -- the lease -------------------------------------------------------------------------------------------------
 
-    async def _register(self) -> None:
-        self._known_generation = self._link.registry.generation
-        limits = self._link.registry.limits()
-        lock_path = self._lock.path if self._lock is not None else None
-        await self._link.commit(
-            RegisterWorker(self.worker_id, socket.gethostname(), os.getpid(), self.options.lease_us, lock_path, limits)
-        )
-        self._beacon_us = self._link.clock.monotonic_us()
-
-    def _renewal(self) -> RenewWorker | None:
-        """Called by the committer's thread."""
-        if self._link.clock.monotonic_us() - self._beacon_us > HUNG_LOOP_US:
-            return None
-        return RenewWorker(self.worker_id, self.options.lease_us, self._bodies.free_slots)
-
-    def _renewed(self, outcome: Renewed | None, error: BaseException | None) -> None:
-        if outcome is not None and not outcome.is_alive and not self._stopping.is_set():
-            log.warning("worker_given_up", worker_id=self.worker_id, error=repr(error) if error else None)
-            self.runs.drop_all()
-            self._shared.drop_all()
-            self._link.loop.create_task(self._register(), name="stent-register")
-            self._must_look = True
-            self._wakeup.set()
-
-    async def _dead_peers(self) -> tuple[str, ...]:
-        """Workers of this machine that are certainly dead."""
-        rows = await self._link.read(self._link.store.list_workers)
-        self._peers = [row for row in rows if row.worker_id != self.worker_id]
-        return tuple(row.worker_id for row in self._peers if is_dead(row.lock_path))
+    def _on_lost(self) -> None:
+        """The peers gave this worker up: what it held is theirs, and it begins anew."""
+        if self._stopping.is_set():
+            return
+        self.runs.drop_all()
+        self._shared.drop_all()
+        self._link.loop.create_task(self._lease.register(), name="stent-register")
+        self._must_look = True
+        self._wakeup.set()
 
     async def _reap(self, dead: tuple[str, ...]) -> None:
-        reaped = await self._link.commit(ReapWorkers(dead))
-        if reaped.workers:
-            log.info("workers_reaped", workers=reaped.workers, runs=reaped.run_count, calls=reaped.call_count)
-            for peer in self._peers:
-                if peer.worker_id in reaped.workers:
-                    remove_lock(peer.lock_path)
-            self._peers = [peer for peer in self._peers if peer.worker_id not in reaped.workers]
+        if await self._lease.reap(dead):
             self._on_ready()

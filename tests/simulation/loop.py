@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Protocol
 
-
 CLOSE_ATTEMPTS = 5
 
 

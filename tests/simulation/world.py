@@ -23,7 +23,7 @@ from stent.history.operations import Operation, Outcome
 from stent.history.sql.sqlite import SQLiteStore
 from stent.ids import SeededIds
 from stent.registry import Registry
-from stent.worker import link as link_module, worker as worker_module
+from stent.worker import leases as leases_module, link as link_module
 from stent.worker.committer import Chore, Committer
 from stent.worker.link import Link
 from stent.worker.worker import Worker, WorkerOptions
@@ -251,8 +251,8 @@ class World:
 
     def enter(self, monkeypatch: Any) -> None:
         """Take the place of the operating system for the workers of this world."""
-        monkeypatch.setattr(worker_module, "WorkerLock", self.make_lock)
-        monkeypatch.setattr(worker_module, "is_dead", self.is_dead)
+        monkeypatch.setattr(leases_module, "WorkerLock", self.make_lock)
+        monkeypatch.setattr(leases_module, "is_dead", self.is_dead)
         monkeypatch.setattr(link_module, "WATCH_INTERVAL_US", WATCH_INTERVAL_US)
 
     def close(self) -> None:
