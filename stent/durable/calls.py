@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
+from stent.client.current import current
 from stent.clock import SystemClock, to_datetime
 from stent.durable import local
 from stent.durable.function import Durable, checked_name, map_rows
@@ -48,11 +49,21 @@ def map_as_completed(
     record = _durable(function, "Stent.map_as_completed").__stent_function__
     orchestrator = running_orchestrator()
     if orchestrator is None and running_activity() is None:
+        if current.get() is not None:
+            return _recorded(map_rows(function, rows, return_exceptions=True, limit=limit), return_exceptions)
         return local.call_as_completed(record, rows, return_exceptions=return_exceptions, limit=limit)
     batch = map_rows(function, rows, return_exceptions=True, limit=limit)
     if orchestrator is None:
         return _parked(batch)
     return BatchStream(batch, return_exceptions)
+
+
+async def _recorded(mapped: Awaitable[list[Any]], return_exceptions: bool) -> AsyncIterator[Any]:
+    """Outside of any run: the outcomes of a run that maps, once it has ended, in the order of the items."""
+    for index, result in enumerate(await mapped):
+        if isinstance(result, BaseException) and not return_exceptions:
+            raise result
+        yield index, result
 
 
 async def _parked(forever: Awaitable[Any]) -> AsyncIterator[Any]:

@@ -111,17 +111,23 @@ class Execution:
 
     # -- the one door ----------------------------------------------------------------------------------------------
 
-    def apply(self, event: Event, recorded: Iterable[Event] | None = None, *, is_open: bool = True) -> list[Command]:
+    def apply(
+        self, event: Event, recorded: Iterable[Event] | None = None, *, is_open: bool = True, now_us: int = 0
+    ) -> list[Command]:
         """Deliver one event, run until the program waits again, and return the commands that are new.
 
         `recorded` are the commands recorded after the event, when replaying; `is_open` says whether the history ends
-        with them, so that more may follow. On a mismatch nothing is returned and `mismatch` says what does not fit.
+        with them, so that more may follow. `now_us` is the time at which a first turn is carried out and recorded: a
+        run may have waited long for a worker. On a mismatch nothing is returned and `mismatch` says what does not fit.
         """
         matcher = self._matcher
         if self.is_dropped or matcher.mismatch is not None:
             raise RunDropped
-        matcher.begin(tuple(recorded) if recorded is not None else (), recorded is None or is_open)
+        decisions = tuple(recorded) if recorded is not None else ()
+        matcher.begin(decisions, recorded is None or is_open)
         self.last_at_us = event.at_us
+        if type(event) is RunStarted:
+            self.last_at_us = decisions[0].at_us if decisions else max(event.at_us, now_us)
         if self.is_done or self.wants_activity is not None:
             return []
         try:

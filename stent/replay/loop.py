@@ -192,8 +192,7 @@ class ReplayLoop(asyncio.AbstractEventLoop):
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
         handle = ReadyHandle((callback, args, copy_context() if context is None else context))
-        if not self.is_dead:
-            self._ready.append(handle)
+        self._ready.append(handle)
         return handle
 
     def call_later(  # type: ignore[override]

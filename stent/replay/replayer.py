@@ -30,10 +30,11 @@ def is_orchestrator(history: Sequence[Event]) -> bool:
     return role == "orchestrator"
 
 
-def replay(function: Function, history: Sequence[Event]) -> Replayed:
+def replay(function: Function, history: Sequence[Event], now_us: int = 0) -> Replayed:
     """Re-execute an orchestrator against its history; DivergenceError where the code does not fit.
 
     The history may end anywhere between two turns. Where the program is not over, it is ready for the next event.
+    `now_us` is the time of its first turn, if that is not in the history yet.
     """
     execution = Execution(function, is_strict_role=len(history) > 1)
     turns = current_turns(history)
@@ -43,7 +44,7 @@ def replay(function: Function, history: Sequence[Event]) -> Replayed:
     def go(start: int, stop: int) -> None:
         nonlocal commands
         for number, turn in enumerate(turns[start:stop], start + 1):
-            commands = execution.apply(turn.delivery, turn.decisions, is_open=number == last)
+            commands = execution.apply(turn.delivery, turn.decisions, is_open=number == last, now_us=now_us)
             if execution.mismatch is not None:
                 raise describe_mismatch(function, history, turn, execution.mismatch)
 

@@ -22,6 +22,8 @@ class Resumed:
 
     held: HeldRun
     commands: list[Command] = field(default_factory=list)
+    now_us: int = 0
+    """The time at which the first turn was carried out: it is recorded with that very time."""
 
 
 def resume(loaded: LoadedRun, function: Function, now_us: int) -> Resumed:
@@ -29,7 +31,7 @@ def resume(loaded: LoadedRun, function: Function, now_us: int) -> Resumed:
     history = wire.decode_history(loaded.rows)
     held = _held(loaded, function, history)
     state = held.state
-    resumed = Resumed(held)
+    resumed = Resumed(held, now_us=now_us)
     if state.deadline_us is not None and state.deadline_us <= now_us and not state.is_ended:
         held.deliver(Delivery(RunTimedOut(0, 0, state.deadline_us)))  # too late: nothing of it may begin
     elif is_orchestrator(history) and not state.is_ended:
@@ -37,7 +39,7 @@ def resume(loaded: LoadedRun, function: Function, now_us: int) -> Resumed:
             held.execution = Execution(function)
             held.execution.apply(history[0], (), is_open=False)
         else:
-            replayed = replay(function, history)
+            replayed = replay(function, history, now_us)
             held.execution, resumed.commands = replayed.execution, replayed.commands
     _begin(held, history, now_us)
     for row in loaded.inbox:
@@ -76,10 +78,10 @@ def begin(run: NewRun, started: RunStarted, function: Function, now_us: int) -> 
     state = fold([started])
     held = HeldRun(run.run_id, 1, function, state, run.started.hash)
     held.limit_key = run.limit_key
-    resumed = Resumed(held)
+    resumed = Resumed(held, now_us=now_us)
     if started.role == "orchestrator":
         held.execution = Execution(function)
-        resumed.commands = held.execution.apply(started)
+        resumed.commands = held.execution.apply(started, now_us=now_us)
     _begin(held, [started], now_us)
     return resumed
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stent.history.events import Event
+from stent.history.events import BatchItemsCompleted, CallCompleted, CallFailed, CallPromoted, Event, indexes_of
 from stent.history.fold import RunState
 from stent.history.records import RETRY_NAMES, SharedCall
 from stent.registry import Function
@@ -50,6 +50,7 @@ class HeldRun:
         "outcomes",
         "run_id",
         "running",
+        "settling",
         "shared",
         "state",
         "status",
@@ -71,6 +72,8 @@ class HeldRun:
         self.status = "running"
         self.running: dict[tuple[int, int], Single] = {}
         """Bodies queued or running here: (call, item or SINGLE)."""
+        self.settling: set[tuple[int, int]] = set()
+        """Bodies that have ended here, and whose outcome is not recorded yet: (call, item or SINGLE)."""
         self.shared: set[tuple[int, int]] = set()
         """Calls and parts of batches that are offered to all workers: (call, first item or name of a retry)."""
         self.offers: list[SharedCall] = []
@@ -103,9 +106,21 @@ class HeldRun:
     def attempt_failed(self, call: int, item: int | None) -> None:
         """An attempt is over: whoever carried it out, the next one is offered anew."""
         self.shared.discard((call, SINGLE if item is None else retry_name(item)))
+        self.settling.discard((call, SINGLE if item is None else item))
+
+    def settled(self, event: Event) -> None:
+        """An outcome is recorded."""
+        if not self.settling:
+            return
+        if isinstance(event, BatchItemsCompleted):
+            self.settling.difference_update((event.call, item) for item in indexes_of(event.items))
+        elif isinstance(event, CallCompleted | CallFailed | CallPromoted):
+            self.settling.discard((event.call, SINGLE))
 
     def has_begun(self, call: int, item: int = SINGLE) -> bool:
         """Whether the latest attempt of a call, or the latest retry of an item, is under way here or offered to all."""
+        if (call, item) in self.settling:
+            return True
         if item == SINGLE:
             return (call, SINGLE) in self.running or (call, SINGLE) in self.shared
         source = self.batches.get(call)

@@ -93,6 +93,7 @@ class Planner:
             self._end(draft.record(end_of_activity(event)))
             return
         event = draft.record(event)
+        self._held.settled(event)
         if isinstance(event, CallAttemptFailed):
             self._held.attempt_failed(event.call, event.item)
             draft.effects.append(Arm(event.retry_at_us))

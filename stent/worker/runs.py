@@ -74,7 +74,7 @@ class Runs:
         self.placement.settle(run.run_id)
         function = self._link.registry.find(run.function)
         resumed = adoption.begin(run, started, function, self._link.clock.now_us())
-        self._take_on(resumed.held, resumed.commands)
+        self._take_on(resumed)
 
     async def adopt_loaded(self, loaded: LoadedRun) -> None:
         """Go on with a run that was claimed; one that cannot go on is stalled, with the reason."""
@@ -98,13 +98,14 @@ class Runs:
         if self.held.is_closing:
             self._submit(resumed.held, _release(resumed.held, now=True))
             return
-        self._take_on(resumed.held, resumed.commands)
+        self._take_on(resumed)
 
-    def _take_on(self, held: HeldRun, commands: list[Command]) -> None:
+    def _take_on(self, resumed: adoption.Resumed) -> None:
+        held = resumed.held
         self.held.add(held)
         open_calls, open_batches = list(held.state.calls.values()), list(held.state.batches.values())
         was_stalled = held.is_stalled
-        self.pump(held, commands)
+        self.pump(held, resumed.commands, resumed.now_us)
         if was_stalled and not held.is_committing:
             held.is_stalled = False
             held.status = "running"
@@ -128,11 +129,12 @@ class Runs:
         if held.deliver(Delivery(event, key)):
             self.pump(held)
 
-    def pump(self, held: HeldRun, commands: Iterable[Command] = ()) -> None:
+    def pump(self, held: HeldRun, commands: Iterable[Command] = (), now_us: int | None = None) -> None:
         """Plan and write what has been delivered, unless a write is in flight: then it follows."""
         if held.is_committing or held.is_dropped:
             return
-        planner = Planner(held, self.placement, self._link.registry, self._link.clock.now_us(), self._link.ids.token)
+        now_us = now_us or self._link.clock.now_us()
+        planner = Planner(held, self.placement, self._link.registry, now_us, self._link.ids.token)
         try:
             plan = planner.plan(commands)
         except Exception as error:  # border: a history that no code of ours can go on with must not stop the others

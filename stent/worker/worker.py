@@ -36,7 +36,7 @@ from stent.worker.strays import Strays
 log = get_logger(__name__)
 
 RUNS_A_CLAIM = 100
-IDLE_POLL_US = 5_000_000  # without a hint: the safety net when nothing has been going on
+IDLE_POLLS = 5  # hints do the work; the net under them is cast this much more seldom than after a lost lease or store
 HOUSEKEEPING_US = 1_000_000
 STORE_PAUSE_S = 0.5  # after a read that the store could not answer
 LEND_AFTER_US = 100_000  # work that waits for a shorter time is done sooner here than written down for others
@@ -288,7 +288,7 @@ class Worker:
     def _on_news(self, has_changed: bool) -> None:
         now_us = self._link.clock.monotonic_us()
         self._lease.beat()
-        is_due = now_us - self._polled_us >= max(IDLE_POLL_US, self.options.poll_interval_us)
+        is_due = now_us - self._polled_us >= IDLE_POLLS * self.options.poll_interval_us
         self._strays.notice(self._link.uncertain_count, now_us)
         is_due = is_due or self._may_lend(now_us)
         if has_changed or is_due or self._strays.is_due(now_us) or self._lease.has_dead_peer:

@@ -1,4 +1,4 @@
-"""The store in memory and the one on SQLite give the same outcomes and answers, whatever is done to them."""
+"""The store in memory and those on databases give the same outcomes and answers, whatever is done to them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from stent.history.operations import (
     StartRun,
 )
 from stent.history.records import Message, NewRun, RunFilter, SharedCall
-from stent.history.sql.sqlite import SQLiteStore
 from stent.history.store import Store
 from tests.history.rig import ALL, FUNCTIONS, cancel, new_run, payload, scheduled, signal, token
+from tests.history.stores import STORES
 
 RUNS = ("a", "b", "c", "d")
 WORKERS = ("w1", "w2", "w3")
@@ -101,12 +101,14 @@ commands = new_runs().map(StartRun) | (messages | outcomes).map(PutMessage)
 class Agreement(RuleBasedStateMachine):
     """Each operation goes to both stores."""
 
+    store_name = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock(START_US)
         self.folder = tempfile.TemporaryDirectory()
         self.model = MemoryStore(self.clock)
-        self.store = SQLiteStore(Path(self.folder.name) / "stent.db", durability="relaxed", clock=self.clock)
+        self.store = STORES[self.store_name](Path(self.folder.name), self.clock)()
         self.store.initialise()
         self.claims: list[tuple[str, SharedCall]] = []
         self.appends: list[Append] = []
@@ -269,10 +271,17 @@ def answers(store: Store) -> list[object]:
     ]
 
 
+class PostgresAgreement(Agreement):
+    store_name = "postgres"
+
+
 TestAgreement = pytest.mark.slow(Agreement.TestCase)
 TestAgreement.settings = settings(
-    max_examples=25,
+    max_examples=8,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
+
+TestPostgresAgreement = pytest.mark.slow(PostgresAgreement.TestCase)
+TestPostgresAgreement.settings = TestAgreement.settings

@@ -19,7 +19,7 @@ from stent.durable import calls as ask
 from stent.errors import RunCancelledError
 from stent.history.events import Event
 from stent.replay.commands import CompleteRun
-from tests.replay.driver import TICK_US, Drive, durable, record
+from tests.replay.driver import TICK_US, Drive, close_all, durable, record
 
 Node = list[Any]
 SIGNALS = ("red", "green")
@@ -272,6 +272,7 @@ def _inner(nodes: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
         st.tuples(st.just("seq"), many),
         st.tuples(st.just("as_completed"), many),
         st.tuples(st.just("gathers_in_a_set"), many),
+        st.tuples(st.just("gathers_in_a_set"), many),
         st.tuples(st.just("timeout"), SECONDS, nodes),
         st.tuples(st.just("wait_for"), SECONDS, nodes),
         st.tuples(st.just("shield"), SECONDS, nodes),
@@ -363,4 +364,5 @@ def histories_of(node: Node, seed: int, *, cancels: bool = False) -> list[list[E
     finally:
         for drive in surroundings.drives:
             drive.close()
+        close_all()  # a test of many examples keeps none of them
     return [drive.history for drive in surroundings.drives]

@@ -55,6 +55,17 @@ def test_a_wait_that_a_call_could_still_end_is_no_deadlock() -> None:
     assert ["return 'woken'"] == drive.complete(1)
 
 
+def test_a_signal_that_nobody_waits_for_any_longer_does_not_hide_a_deadlock() -> None:
+    @durable
+    async def order() -> None:
+        asyncio.ensure_future(ask.wait_for_signal("go")).cancel()
+        await asyncio.Event().wait()
+
+    signal, text = Drive(order).start()
+    assert "1 signal go" == signal
+    assert text.startswith("raise OrchestratorDeadlockError")
+
+
 def test_a_callback_that_fails_does_not_end_the_turn() -> None:
     @durable
     async def order() -> str:

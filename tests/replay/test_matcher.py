@@ -112,6 +112,12 @@ def test_the_first_mismatch_is_kept() -> None:
         matcher.take(wishes.CancelCall(number))
     assert matcher.mismatch is not None
     assert wishes.CancelCall(2) == matcher.mismatch.actual
+    matcher = Matcher()
+    matcher.begin((), is_open=False)
+    for number in (2, 3):
+        matcher.take(wishes.CancelCall(number))
+    assert matcher.mismatch is not None
+    assert wishes.CancelCall(2) == matcher.mismatch.actual
 
 
 def test_an_argument_of_another_type_is_another_argument() -> None:

@@ -141,6 +141,15 @@ async def by_an_import_used_in_a_nested_function() -> Any:
     return await inner()
 
 
+async def by_a_module_imported_around_a_nested_function() -> Any:
+    import tests.replay.shop_helpers as shop
+
+    async def inner() -> Any:
+        return await shop.ship(1)
+
+    return await inner()
+
+
 async def after_other_code() -> Any:
     text = json.dumps({"a": 1}).strip()
     numbers = sorted([3, 1], key=lambda number: -number)
@@ -172,6 +181,7 @@ async def after_other_code() -> Any:
         (by_from_import_of_a_module, ship),
         (by_relative_import, ship),
         (by_an_import_used_in_a_nested_function, ship),
+        (by_a_module_imported_around_a_nested_function, ship),
         (after_other_code, pay),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -53,8 +53,10 @@ async def work(number: int) -> int:
 @Stent.durable(role="activity", name="sim:limited", max_concurrent=LIMIT)
 async def limited(number: int) -> int:
     began_us, run_id = witness.began()
+    freezes = times_frozen()
     await asyncio.sleep(0.1)
-    witness.ended(began_us, run_id, number, "sim:limited")
+    # The limit is one of leases: a process that was stopped past its own cannot know (docs/what-survives-a-crash.md).
+    witness.ended(began_us, run_id, number, "sim:limited" if freezes == times_frozen() else None)
     return number
 
 
@@ -129,6 +131,12 @@ async def endless() -> None:
         await asyncio.gather(work(6), Stent.sleep("1000d"), chain(30))
     finally:
         current_process.get()
+
+
+def times_frozen() -> int:
+    """How often the process of the running body was stopped."""
+    process: Any = current_process.get()
+    return int(process.freezes)
 
 
 EXPECTED: dict[str, Any] = {

@@ -20,7 +20,7 @@ from tests.simulation import programs
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.world import Odds, World, keep_serving
 
-SEEDS = int(os.environ.get("STENT_SEEDS", "40"))
+SEEDS = int(os.environ.get("STENT_SEEDS", "12"))
 FIRST_SEED = int(os.environ.get("STENT_FIRST_SEED", "0"))
 FAULTS_END_S = 30.0
 HEALED_S = 600.0

@@ -168,6 +168,7 @@ class SimulatedProcess:
     may_fail: bool = True
     is_dead: bool = False
     is_frozen: bool = False
+    freezes: int = 0
     backlog: list[tuple[Callable[..., object], tuple[Any, ...], Context]] = field(default_factory=list)
     worker: Worker | None = None
 
@@ -287,4 +288,5 @@ async def keep_serving(world: World, workers: int, options: WorkerOptions, until
                 process.kill()
             elif world.meets("frozen", world.odds.frozen_a_second / 10):
                 process.is_frozen = True
+                process.freezes += 1
                 loop.call_later(world.chance.uniform(0.5, 30), loop.thaw, process)

@@ -1,0 +1,76 @@
+"""Whether a history still fits the code: one verdict a history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from stent.errors import DivergenceError, StentError, UnregisteredFunctionError
+from stent.history.events import Event, RunStarted
+from stent.registry import Registry
+from stent.replay.replayer import fits, is_orchestrator
+
+Finding: TypeAlias = Literal["fits", "activity", "diverged", "unknown", "unreadable"]
+"""activity: there is nothing to replay; unknown: the function is not defined here."""
+
+WORDS: dict[Finding, str] = {
+    "fits": "fit",
+    "activity": "without a program (single activities)",
+    "diverged": "diverged",
+    "unknown": "of functions that are not known here",
+    "unreadable": "unreadable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one history. `error` says more where it does not fit."""
+
+    run_id: str
+    function: str
+    finding: Finding
+    event_count: int = 0
+    error: StentError | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """The same as plain data."""
+        facts: dict[str, Any] = {
+            "run_id": self.run_id,
+            "function": self.function,
+            "finding": self.finding,
+            "events": self.event_count,
+        }
+        if self.error is not None:
+            facts |= {"code": self.error.code, "message": self.error.message}
+        if isinstance(self.error, DivergenceError):
+            known = ("kind", "seq", "call", "expected", "actual", "difference")
+            facts["divergence"] = {name: self.error.facts.get(name) for name in known}
+        return facts
+
+
+def judge(history: Sequence[Event], registry: Registry) -> Verdict:
+    """Re-execute an orchestrator against its history with the code that is registered. No activity runs."""
+    started = history[0]
+    assert isinstance(started, RunStarted), "the first event of a history starts the run"
+    run_id, name, count = started.run_id, started.function, len(history)
+    if not is_orchestrator(history):
+        return Verdict(run_id, name, "activity", count)
+    try:
+        function = registry.find(name)
+    except UnregisteredFunctionError as error:
+        return Verdict(run_id, name, "unknown", count, error)
+    try:
+        divergence = fits(function, history)
+    except StentError as error:
+        return Verdict(run_id, name, "unreadable", count, error)
+    return Verdict(run_id, name, "diverged" if divergence is not None else "fits", count, divergence)
+
+
+def summary(verdicts: Iterable[Verdict]) -> str:
+    """All verdicts in one line."""
+    counts = Counter(verdict.finding for verdict in verdicts)
+    parts = [f"{counts[finding]:,} {words}" for finding, words in WORDS.items() if counts[finding]]
+    total = sum(counts.values())
+    return f"{total:,} {'history' if total == 1 else 'histories'}: {', '.join(parts) or 'nothing to do'}"
