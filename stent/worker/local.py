@@ -79,12 +79,27 @@ class LocalWork:
             self._start_item_runs(held, batch)
             return
         if not self._placement.is_here(function, batch.options):
-            return  # every open item is in the shared table, since the event that scheduled it
+            self._offer_within_limit(held, batch)  # without one they are all in the shared table, from the start
+            return
         others = {*batch.promoted, *batch.attempts, *held.lent.get(batch.call, ())}
         waiting = [item for item in batch.open_items() if item not in others]
         source = BatchSource(held.run_id, batch, function, iter(waiting), priority=batch.options.priority)
         held.batches[batch.call] = source
         self._bodies.push(source)
+
+    def _offer_within_limit(self, held: HeldRun, batch: OpenBatch) -> None:
+        """Of a limited batch that others carry out, offer as many items at a time as the limit says."""
+        if batch.limit is None:
+            return
+        known = held.lent.setdefault(batch.call, set())
+        begun = {item for item in (*known, *batch.attempts) if not batch.settled[item]}
+        waiting = (item for item in batch.open_items() if item not in begun)
+        function = self._link.registry.find(batch.function)
+        for item, _ in zip(waiting, range(batch.limit - len(begun)), strict=False):
+            known.add(item)
+            held.offer(shared_items(held.run_id, batch, function, ((item, item + 1),)))
+        if held.offers:
+            self._pump(held)
 
     def lend(self, held: HeldRun, loan: Loan) -> None:
         """Offer to all workers what waits here for a slot."""
@@ -116,6 +131,8 @@ class LocalWork:
         for batch in list(held.state.batches.values()):
             if batch.role == "orchestrator":
                 self._start_item_runs(held, batch)
+            elif not self._placement.is_here(self._link.registry.find(batch.function), batch.options):
+                self._offer_within_limit(held, batch)
 
     def stop(self, held: HeldRun, call: int) -> None:
         """Stop whatever runs for a call, and forget what it has brought."""

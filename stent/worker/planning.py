@@ -182,7 +182,7 @@ class Planner:
         if role == "orchestrator" and batch.limit is None:
             for item, arguments in enumerate(split(batch.items)):
                 draft.start(self._item_child(batch, item, arguments, function))
-        elif role == "activity" and not self._placement.is_here(function, batch.options):
+        elif role == "activity" and batch.limit is None and not self._placement.is_here(function, batch.options):
             self._held.offer(shared_items(self._state.run_id, batch, function, ((0, batch.count),)))
         else:
             draft.effects.append(StartItems(batch))

@@ -120,3 +120,27 @@ async def test_alone_nothing_is_written_down_for_others(world: World) -> None:
     assert 0 == world.node.store.queue_depth()
     gate.set()
     assert list(range(8)) == (await world.outcome(run_id)).value
+
+
+async def test_the_limit_of_a_map_holds_over_all_workers_of_another_queue(world: World) -> None:
+    running, most = 0, 0
+
+    @world.durable(role="activity", queue="mail")
+    async def send(number: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.002)
+        running -= 1
+        return number
+
+    @world.durable
+    async def batch() -> list[int]:
+        return await calls.map(send, range(12), limit=2)
+
+    await world.node.work(slots=4, queues=frozenset({"default"}))
+    for _ in range(2):
+        await world.new_node().work(slots=4, queues=frozenset({"mail"}))
+    run_id = await world.start(batch)
+    assert list(range(12)) == (await world.outcome_elsewhere(run_id))
+    assert 2 == most
