@@ -255,7 +255,7 @@ class Client:
         put: Put = await link.commit(PutMessage(message))
         if put.result == "unknown":
             raise _unknown(message.run_id)
-        if put.result == "delivered":
+        if put.result in ("delivered", "duplicate"):  # the latter may be this very one, whose answer was lost
             link.route(message)
         return put
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from stent.errors import DivergenceError, StoreUnavailableError
-from stent.history.events import Event, RunStarted
+from stent.history.events import Event, RunStarted, SignalReceived
 from stent.history.operations import Append, Appended, Outcome as Written, Release
 from stent.history.records import LoadedRun, Message, NewRun
 from stent.log import get_logger
@@ -53,6 +53,7 @@ class Runs:
         on_sleeper: Callable[[int], None],
         on_cancelled: Callable[[str, int, int], None],
         on_quiet: Callable[[], None],
+        on_signal: Callable[[], None],
     ) -> None:
         self.held = Holdings()
         self.alarms = Alarms()
@@ -66,6 +67,7 @@ class Runs:
         self._on_sleeper = on_sleeper
         self._on_cancelled = on_cancelled
         self._on_quiet = on_quiet
+        self._on_signal = on_signal
 
     # -- taking on -------------------------------------------------------------------------------------------------
 
@@ -206,12 +208,23 @@ class Runs:
                 self._work.stop(held, call)
 
     def take(self, message: Message) -> bool:
-        """Hand over a message that is in an inbox; False if its run is not held here."""
-        held = self.held.get(message.run_id)
-        if held is None:
+        """A message was put into an inbox: its run has it soon; False if it is not held here.
+
+        Signals come by way of the inbox, for others may lie there before them, written by another process.
+        """
+        if message.run_id not in self.held:
             return False
-        self.deliver(held, message.event, message.key)
+        if isinstance(message.event, SignalReceived):
+            self._on_signal()
+        else:
+            self.hand_over(message)
         return True
+
+    def hand_over(self, message: Message) -> None:
+        """Give a run a message of its inbox, if it is held here still; those of one run in the order of the inbox."""
+        held = self.held.get(message.run_id)
+        if held is not None:
+            self.deliver(held, message.event, message.key)
 
     def wake(self, due_us: int | None = None) -> None:
         """A run that nobody holds may be claimed: at `due_us`, or now."""

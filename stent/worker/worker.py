@@ -78,6 +78,7 @@ class Worker:
             on_sleeper=self._on_sleeper,
             on_cancelled=self._shared.cancelled,
             on_quiet=lambda: self._wakeup.set() if options.until_idle else None,
+            on_signal=self._on_signal,
         )
         self._wakeup = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -187,7 +188,7 @@ class Worker:
             self._arm(glance.next_due_us)
         if glance.has_messages and len(self.runs.held):
             for row in await link.read(store.read_inbox, self.worker_id):
-                self.runs.take(row.message)
+                self.runs.hand_over(row.message)
         if glance.has_cancelled and len(self._shared):
             for place in await link.read(store.cancelled_calls, self.worker_id):
                 self._shared.cancelled(*place)
@@ -297,6 +298,11 @@ class Worker:
         if now_us - self._housekept_us >= HOUSEKEEPING_US:
             self._housekept_us = now_us
             self.runs.release_idle()
+
+    def _on_signal(self) -> None:
+        """A signal lies in the inbox of a run that is held here."""
+        self._must_look = True
+        self._wakeup.set()
 
     def _may_lend(self, now_us: int) -> bool:
         """Whether work waits here while there are others, who may have room."""
