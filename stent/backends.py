@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 from stent.clock import Clock, SystemClock
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 DATABASE_URL_VARIABLE = "STENT_DATABASE_URL"
 SQLITE_PREFIX = "sqlite:///"
+POSTGRES_PREFIXES = ("postgresql://", "postgres://")
 
 
 class StoreBackend:
@@ -102,10 +105,53 @@ class SQLiteBackend(StoreBackend):
         self.path = path
 
 
+class PostgresBackend(StoreBackend):
+    """A PostgreSQL database, version 15 or newer, shared by any number of processes of any number of machines.
+
+    `dsn` is a URL (postgresql://user:password@host:5432/database) or a connection string of libpq; what it leaves open
+    is taken from the environment (PGHOST, PGPASSWORD ...), and of several hosts the primary is found by itself.
+
+    `durability` as for SQLiteBackend: "relaxed" may lose the last fraction of a second when the server dies.
+    `is_pooled=True` works through PgBouncer in transaction mode; news of other processes then come by polling, unless
+    `listen_dsn` names a direct way to the database.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        durability: Literal["fsync", "relaxed"] = "fsync",
+        is_pooled: bool = False,
+        listen_dsn: str | None = None,
+    ) -> None:
+        if find_spec("psycopg") is None:
+            raise NotConfiguredError(
+                "PostgreSQL needs the driver psycopg, which is not installed",
+                fix="pip install 'stent-replay[postgres]'",
+            )
+        if durability not in ("fsync", "relaxed"):
+            raise OptionError(f"durability={durability!r}", fix='use "fsync" (the default) or "relaxed"')
+
+        def make_store() -> Store:
+            from stent.history.sql.postgres import PostgresStore
+
+            return PostgresStore(dsn, durability=durability, is_pooled=is_pooled, listen_dsn=listen_dsn)
+
+        super().__init__(_without_password(dsn), make_store, SystemClock())
+
+
 class Backends:
     """`Stent.backends`."""
 
     SQLiteBackend = SQLiteBackend
+    PostgresBackend = PostgresBackend
+
+
+def _without_password(dsn: str) -> str:
+    """A connection string as it may be shown."""
+    if "://" not in dsn:
+        return re.sub(r"password\s*=\s*('[^']*'|\S+)", "password=***", dsn)
+    return re.sub(r"(?<=://)([^:/?#@]*):[^/?#]*@", r"\1:***@", re.sub(r"([?&]password=)[^&]*", r"\1***", dsn))
 
 
 def backend_of(url: str | os.PathLike[str] | None) -> StoreBackend:
@@ -117,8 +163,11 @@ def backend_of(url: str | os.PathLike[str] | None) -> StoreBackend:
         )
     if given.startswith(SQLITE_PREFIX):
         return SQLiteBackend(given.removeprefix(SQLITE_PREFIX))
+    if given.startswith(POSTGRES_PREFIXES):
+        return PostgresBackend(given)
     if "://" in given:
         raise OptionError(
-            f"the database URL begins with {given.partition('://')[0]}://", fix="use sqlite:///file.db, or a file name"
+            f"the database URL begins with {given.partition('://')[0]}://",
+            fix="use postgresql://user@host/database, sqlite:///file.db, or a file name",
         )
     return SQLiteBackend(given)

@@ -1,0 +1,90 @@
+"""Creating and checking the tables on PostgreSQL.
+
+Rules of this file:
+- whoever creates or changes tables holds one advisory lock of the transaction, so that two who begin at once wait for
+  each other, behind a pooler too; all of it is one transaction;
+- a schema version that this Stent does not know is an error that says what to do, and nothing is touched;
+- `bring_up_to_date` is the seam for migrations: today a database is either empty or of this version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from stent.errors import SchemaVersionError, StoreUnavailableError
+from stent.history.sql.postgres_talk import Statement
+from stent.history.sql.rows import Row
+from stent.history.sql.schema import SCHEMA_VERSION, meta, metadata
+
+LOCK_KEY = 7_310_594_284_511_829_604  # "stent" for advisory locks: any number that others are unlikely to use
+
+_LIVELY = {
+    "autovacuum_vacuum_scale_factor": "0.01",
+    "autovacuum_vacuum_threshold": "1000",
+    "autovacuum_vacuum_cost_delay": "0",
+}
+STORAGE: dict[str, dict[str, str]] = {
+    "stent_runs": {"fillfactor": "70", **_LIVELY},  # room on the page for the next version of a row
+    "stent_ready": {"fillfactor": "70", **_LIVELY},  # inserted, claimed, deleted: small, if it is swept often
+    "stent_sleeping": _LIVELY,
+    "stent_inbox": _LIVELY,
+    "stent_workers": {"fillfactor": "50", **_LIVELY},
+}
+
+_SERVER = "SELECT current_setting('server_encoding'), pg_is_in_recovery()"
+# By a query: to_regclass may answer from a cache that does not know what was committed during the wait for the lock.
+_HAS_TABLES = f"SELECT 1 FROM pg_tables WHERE tablename = '{meta.name}' AND schemaname = ANY(current_schemas(false))"
+
+Ask = Callable[[Statement], list[Row]]
+
+
+def bring_up_to_date(ask: Ask, url: str) -> None:
+    """Create the tables or check that they are ours. Runs within a transaction."""
+    encoding, is_standby = ask(Statement(_SERVER))[0]
+    if is_standby:
+        raise StoreUnavailableError(
+            f"{url} is a standby and can only be read",
+            fix="use the address of the primary; with several hosts in the URL it is found by itself",
+        )
+    if encoding != "UTF8":
+        raise StoreUnavailableError(
+            f"the database {url} stores text as {encoding}, which cannot hold every name",
+            fix="create it anew with: createdb --encoding=UTF8 --template=template0",
+        )
+    ask(Statement("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,)))
+    if not ask(Statement(_HAS_TABLES)):
+        for sql in ddl():
+            ask(Statement(sql))
+        ask(Statement(f"INSERT INTO {meta.name} (key, value) VALUES ('schema_version', %s)", (str(SCHEMA_VERSION),)))
+        return
+    check_version(ask, url)
+
+
+def check_version(ask: Ask, url: str) -> None:
+    found = ask(Statement(f"SELECT value FROM {meta.name} WHERE key = 'schema_version'"))
+    version = int(found[0][0]) if found and found[0][0].isdigit() else None
+    if version != SCHEMA_VERSION:
+        newer = version is not None and version > SCHEMA_VERSION
+        raise SchemaVersionError(
+            f"{url} has schema version {version}, this Stent works with {SCHEMA_VERSION}",
+            fix="upgrade Stent here" if newer else "these tables are not ones of Stent, or damaged",
+            found=version,
+            expected=SCHEMA_VERSION,
+        )
+
+
+def ddl() -> list[str]:
+    """The statements that create everything, in order."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    statements = []
+    for table in metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in indexes)
+        if table.name in STORAGE:
+            settings = ", ".join(f"{name} = {value}" for name, value in STORAGE[table.name].items())
+            statements.append(f"ALTER TABLE {table.name} SET ({settings})")
+    return statements
