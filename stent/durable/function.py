@@ -22,6 +22,7 @@ from stent.duration import Duration, parse_duration
 from stent.errors import OptionError
 from stent.history.events import CallOptions
 from stent.registry import Function
+from stent.replay.execution import Execution
 from stent.replay.loop import ReplayLoop
 from stent.retry import RetryPolicy
 
