@@ -11,6 +11,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+from bench.sqlite import all_at_once, nothing, one_after_another
 from stent import Stent
 from stent.codec import encode
 from stent.history import wire
@@ -19,8 +20,6 @@ from stent.history.sql.sqlite import SQLiteStore
 from stent.replay.commands import event_of
 from stent.replay.execution import Execution
 from stent.replay.replayer import replay
-
-from bench.sqlite import all_at_once, nothing, one_after_another
 
 LENGTHS = (100, 1_000, 10_000, 100_000)
 SUSPENDED = 500
@@ -133,5 +132,3 @@ def import_time(folder: Path, scale: float) -> dict[str, Any]:
         return min(took)
 
     return {"import_s": round(best_s("import stent") - best_s("pass"), 4)}
-
-

@@ -69,7 +69,9 @@ def _measure(name: str, scale: float) -> dict[str, Any]:
 def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Figure by figure, the median of several runs."""
     return {
-        key: round(statistics.median(run[key] for run in runs), 4) if isinstance(runs[0][key], int | float) else runs[0][key]
+        key: round(statistics.median(run[key] for run in runs), 4)
+        if isinstance(runs[0][key], int | float)
+        else runs[0][key]
         for key in runs[0]
     }
 

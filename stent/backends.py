@@ -68,6 +68,11 @@ class StoreBackend:
         self.open(self)
         self.release(self)
 
+    @property
+    def clock(self) -> Clock:
+        """The time by which this database wakes what is due."""
+        return self._clock
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
 
@@ -105,6 +110,15 @@ class SQLiteBackend(StoreBackend):
         self.path = path
 
 
+class StoreClock(SystemClock):
+    """The time of a store: what is due is due by the database's clock, so it must be planned by that clock."""
+
+    store: Store | None = None
+
+    def now_us(self) -> int:
+        return self.store.now_us() if self.store is not None else super().now_us()
+
+
 class PostgresBackend(StoreBackend):
     """A PostgreSQL database, version 15 or newer, shared by any number of processes of any number of machines.
 
@@ -135,9 +149,12 @@ class PostgresBackend(StoreBackend):
         def make_store() -> Store:
             from stent.history.sql.postgres import PostgresStore
 
-            return PostgresStore(dsn, durability=durability, is_pooled=is_pooled, listen_dsn=listen_dsn)
+            store = PostgresStore(dsn, durability=durability, is_pooled=is_pooled, listen_dsn=listen_dsn)
+            clock.store = store
+            return store
 
-        super().__init__(_without_password(dsn), make_store, SystemClock())
+        clock = StoreClock()
+        super().__init__(_without_password(dsn), make_store, clock)
 
 
 class Backends:

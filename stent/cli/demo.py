@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.text import Text
 
 import stent
 from stent.cli import demo_app, exits
 from stent.cli.demo_claims import Claim, batch_claim, bodies_in, claims_about, kill_of, recorded_in
-from stent.cli.drawing import draw, span_text
+from stent.cli.drawing import MARKS, draw, span_text
 from stent.cli.entry import Settings
 from stent.cli.seed import SEED, VARIABLE
 from stent.cli.session import Session, session
@@ -105,8 +106,11 @@ def demo(context: click.Context, keep: bool) -> None:
 
 def tell(claim: Claim) -> None:
     """A claim as a line: in green and with a tick only if it holds."""
-    mark, style = ("\N{CHECK MARK}", "green") if claim.holds else ("\N{BALLOT X} NOT TRUE:", "red")
-    console().print(f"  {mark} {claim.text}", style=style if not claim.holds else None, soft_wrap=True)
+    screen = console()
+    mark = MARKS["done" if claim.holds else "failed"][screen.options.ascii_only]
+    line = Text(f"  {mark}" if claim.holds else f"  {mark} NOT TRUE:", style="green" if claim.holds else "red")
+    line.append(f" {printable(claim.text)}", style="default")
+    screen.print(line, soft_wrap=True)
 
 
 def worker_environment() -> dict[str, str]:
@@ -134,10 +138,7 @@ class Stage:
             for flow in flows:
                 claims = await self._play_one(opened, flow)
                 for claim in claims:
-                    mark = (
-                        click.style("\u2713", fg="green") if claim.holds else click.style("\u2717 NOT TRUE:", fg="red")
-                    )
-                    click.echo(f"  {mark} {claim.text}")
+                    tell(claim)
                 is_proven = is_proven and all(claim.holds for claim in claims)
                 write("")
                 row = await opened.find(flow.run_id)
@@ -173,7 +174,8 @@ class Stage:
         write(f"  worker process {self._pid()} goes on: {self._recovery(killed_us, up_us)}")
         result = await opened.client.wait_for(flow.run_id, PATIENCE_S)
         history = await opened.history(flow.run_id)
-        claims = [Claim(f"the result is right: {result.value}", result.ok and result.value == flow.result)]
+        shown = result.value if result.ok else repr(result.error)
+        claims = [Claim(f"the result is right: {shown}", result.ok and result.value == flow.result)]
         claims += claims_about(kill, history, self._bodies(flow), flow.activities)
         return [*claims, batch_claim(history, flow.activities)] if flow.is_batch else claims
 

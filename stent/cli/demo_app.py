@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+
 from stent import Stent
 
 LEDGER_VARIABLE = "STENT_DEMO_LEDGER"

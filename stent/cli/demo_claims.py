@@ -71,7 +71,7 @@ def claims_about(kill: Kill, history: Sequence[Event], bodies: Sequence[Activity
             all(starts[activity] == 1 for activity in kill.recorded),
         ),
         Claim(
-            f"{len(bodies):,} bodies for {total:,} activities: the {len(repeated):,} more are those begun and not recorded",
+            f"{len(bodies):,} bodies for {total:,} activities: {len(repeated):,} began again, those that had no record",
             repeated == kill.in_flight and len(bodies) == total + len(repeated),
         ),
         Claim(

@@ -21,6 +21,8 @@ from stent.cli import exits
 from stent.cli.terminal import note, printable, report
 from stent.errors import StentError
 
+PACKAGE = "stent-replay"
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("stent.cli.demo", "See a worker killed in the middle, and nothing lost."),
     "run": ("stent.cli.run", "Start a run, work on it here, and print its result."),
@@ -56,6 +58,8 @@ class Commands(click.Group):
         if found is None:
             return None
         command: click.Command = getattr(importlib.import_module(found[0]), cmd_name)
+        if not any(parameter.name == "database" for parameter in command.params):
+            command.params.append(_database_option())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -108,6 +112,16 @@ class Commands(click.Group):
             raise click.exceptions.Exit(exits.BROKEN_PIPE) from None
 
 
+def _database_option() -> click.Option:
+    """`--db` behind the command's name, where many will write it. It wins over the one in front."""
+
+    def choose(context: click.Context, _parameter: click.Parameter, database: str | None) -> None:
+        if database is not None:
+            context.ensure_object(Settings).database = database
+
+    return click.Option(["--db", "database"], metavar="URL", hidden=True, expose_value=False, callback=choose)
+
+
 def _take_any_text() -> None:
     """A terminal that cannot show a character gets its escape: no text may end a command."""
     for stream in (sys.stdout, sys.stderr):
@@ -119,6 +133,20 @@ def _silence() -> None:
     """Nobody reads any longer: what is still buffered must not complain when the interpreter ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
+
+
+def tell_version(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
+    """The version that is installed; a checkout that nobody installed has none."""
+    if not is_wanted:
+        return
+    from importlib import metadata
+
+    try:
+        version = metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError:
+        version = "of a checkout"
+    click.echo(f"stent {version}")
+    context.exit(exits.OK)
 
 
 @click.group(
@@ -134,7 +162,9 @@ def _silence() -> None:
     metavar="URL",
     help="The database: sqlite:///app.db or a file name. Default: STENT_DATABASE_URL.",
 )
-@click.version_option(package_name="stent-replay", prog_name="stent")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=tell_version, help="Show it, exit."
+)
 @click.pass_context
 def commands(context: click.Context, database: str | None) -> None:
     """Durable functions for Python: start, watch and repair runs.

@@ -101,7 +101,11 @@ async def _run(settings: Settings, wish: Wish) -> int:
         async with _serving(opened, wish.concurrency) as working:
             run_id = await opened.client.start(wish.function, payload, options)
             note(f"run {one_line(run_id)}")
-            ended = await _with(working, _follow(opened, run_id, wish.timeout_us))
+            try:
+                ended = await _with(working, _follow(opened, run_id, wish.timeout_us))
+            except asyncio.CancelledError:  # Ctrl-C
+                note(f"run {one_line(run_id)} is not lost: the same command, or any worker, goes on with it")
+                raise
         return _tell(run_id, ended)
 
 

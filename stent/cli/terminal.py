@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_WIDTH = 120  # columns where nobody says how many there are
+ONE_LINE_CHARS = 100
 
 
 def printable(text: object) -> str:
@@ -51,8 +52,11 @@ def write(text: str) -> None:
 
 
 def write_json(value: Any) -> None:
-    """One JSON document: indented for a person, on one line for a pipe."""
-    write(_encodable(json_text(value, indent=2 if sys.stdout.isatty() else None)))
+    """One JSON document: on one line for a pipe, and indented for a person if it is longer than a line."""
+    text = json_text(value)
+    if len(text) > ONE_LINE_CHARS and sys.stdout.isatty():
+        text = json_text(value, indent=2)
+    write(_encodable(text))
 
 
 def note(text: str, *, style: str | None = None) -> None:

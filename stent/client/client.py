@@ -27,7 +27,6 @@ from stent.errors import (
 )
 from stent.history import wire
 from stent.history.events import (
-    EVENT_CODES,
     CallOptions,
     CancelRequested,
     Event,
@@ -226,10 +225,9 @@ class Client:
         if not 0 < len(name) <= MAX_SIGNAL_NAME_CHARS:
             raise OptionError(f"signal name {name!r}", fix=f"use a text of 1 to {MAX_SIGNAL_NAME_CHARS} characters")
         payload = encode(value, self.registry.types, where=f"the value of signal {name!r}")
-        if key is not None and await self._was_received(run_id, f"signal-{key}"):
-            return False
         message_key = f"signal-{key if key is not None else self._ids.token().hex()}"
-        put = await self._put(Message(run_id, message_key, SignalReceived(0, 0, name, payload, message_key)))
+        signal = SignalReceived(0, 0, name, payload, message_key)
+        put = await self._put(Message(run_id, message_key, signal, is_once=key is not None))
         if put.result == "ended":
             raise RunFinishedError(
                 f"run {run_id} has ended: nobody will read the signal {name!r}",
@@ -238,26 +236,27 @@ class Client:
             )
         return put.result == "delivered"
 
-    async def _was_received(self, run_id: str, key: str) -> bool:
-        """Whether a signal with this key has left the inbox and is in the history."""
-        link = await self.link()
-        code = EVENT_CODES[SignalReceived]
-        rows = [row for row in await link.read(link.store.read_rows, run_id) if row.code == code]
-        return any(getattr(wire.decode(row), "key", None) == key for row in rows)
-
     async def cancel(self, run_id: str, reason: str = "") -> bool:
-        """Ask a run to stop; False if it had ended already. Asking twice is asking once."""
+        """Ask a run, or the one that goes on in its place, to stop; False if it had ended. Twice is once."""
         put = await self._put(Message(run_id, "cancel", CancelRequested(0, 0, reason)))
         return put.result != "ended"
 
     async def _put(self, message: Message) -> Put:
+        """Put a message into the inbox of its run, or of the one that goes on where that has continued as new."""
         link = await self.link()
-        put: Put = await link.commit(PutMessage(message))
-        if put.result == "unknown":
-            raise _unknown(message.run_id)
-        if put.result in ("delivered", "duplicate"):  # the latter may be this very one, whose answer was lost
-            link.route(message)
-        return put
+        while True:
+            put: Put = await link.commit(PutMessage(message))
+            if put.result == "unknown":
+                raise _unknown(message.run_id)
+            if put.result in ("delivered", "duplicate"):  # the latter may be this very one, whose answer was lost
+                link.route(message)
+            if put.result != "ended":
+                return put
+            # A key that is to be found again may lie in any history of the chain, so that each of them is asked.
+            next_run = await link.read(_next_run, link.store, message.run_id, is_last=not message.is_once)
+            if next_run is None:
+                return put
+            message = replace(message, run_id=next_run)
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -321,6 +320,19 @@ def _run_and_end(store: Store, run_id: str) -> tuple[RunRow | None, wire.EventRo
     """A run and the event that ended it, in one visit to a reading thread."""
     run = store.get_run(run_id)
     return run, store.terminal_row(run_id) if run is not None and run.is_ended else None
+
+
+def _next_run(store: Store, run_id: str, *, is_last: bool) -> str | None:
+    """The run that goes on where one ended by continuing as new, or the last of the chain; None where it ends."""
+    found = None
+    while (row := store.terminal_row(found or run_id)) is not None:
+        event = wire.decode(row)
+        if not isinstance(event, RunContinuedAsNew):
+            break
+        found = event.next_run
+        if not is_last:
+            break
+    return found
 
 
 def _unknown(run_id: str) -> UnknownRunError:

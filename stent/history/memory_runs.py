@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stent.history.events import CancelRequested, SignalReceived
+from stent.history import wire
+from stent.history.events import EVENT_CODES, CancelRequested, SignalReceived
 from stent.history.memory_tables import Kind, ReadyRow, Tables, last_row
-from stent.history.operations import Append, Appended, Fenced, Outcome, Put, PutMessage, Release, Started, StartRun
+from stent.history.operations import (
+    Append,
+    Appended,
+    Fenced,
+    Outcome,
+    Put,
+    PutMessage,
+    Release,
+    Started,
+    StartRun,
+    Unread,
+)
 from stent.history.records import TERMINAL_STATUSES, InboxRow, Message, NewRun, RunRow, SharedCall
 
 
@@ -66,9 +78,11 @@ class MemoryRuns:
         run = tables.runs.get(message.run_id)
         if run is None:
             return Put("unknown")
+        if message.is_once and self._was_received(message):
+            return Put("duplicate")
         if run.status in TERMINAL_STATUSES and isinstance(message.event, SignalReceived | CancelRequested):
             return Put("ended")
-        placeless = replace(message, event=replace(message.event, seq=0, at_us=0))
+        placeless = replace(message, event=replace(message.event, seq=0, at_us=0), is_once=False)
         row = InboxRow(tables.message_count + 1, placeless)
         if not tables.inbox.insert((message.run_id, message.key), row):
             return Put("duplicate")
@@ -77,6 +91,12 @@ class MemoryRuns:
             self.make_ready(run.run_id)
         return Put("delivered")
 
+    def _was_received(self, message: Message) -> bool:
+        """Whether a signal with this key is in the history."""
+        code = EVENT_CODES[SignalReceived]
+        received = (wire.decode(row) for row in self.tables.histories[message.run_id] if row.code == code)
+        return any(isinstance(event, SignalReceived) and event.key == message.key for event in received)
+
     # -- going on --------------------------------------------------------------------------------------------------
 
     def append(self, operation: Append) -> Outcome:
@@ -84,6 +104,8 @@ class MemoryRuns:
         run_id = operation.run_id
         if not self._is_next(operation):
             return self._applied_before(operation)
+        if operation.status == "completed" and self._has_unread_cancel(operation):
+            return Unread()
         tables.extend_history(run_id, operation.rows)
         for key in operation.consumed:
             tables.inbox.remove((run_id, key))
@@ -91,6 +113,8 @@ class MemoryRuns:
             self._insert_run(child)
         for message in operation.messages:
             self.put(message)
+        if operation.next_run is not None:
+            self._hand_on(run_id, operation.next_run)
         for call in operation.shared:
             self.make_call_ready(call.named(), "call")
         cancelled = [place for call in operation.withdrawn for place in self._withdraw(run_id, call)]
@@ -107,6 +131,22 @@ class MemoryRuns:
             return False
         last = last_row(self.tables, operation.run_id)
         return not operation.rows or operation.rows[0].seq == (last.seq if last is not None else 0) + 1
+
+    def _has_unread_cancel(self, operation: Append) -> bool:
+        waiting = (row.message for row in self.tables.inbox if row.message.run_id == operation.run_id)
+        cancels = (message.key for message in waiting if isinstance(message.event, CancelRequested))
+        return any(key not in operation.consumed for key in cancels)
+
+    def _hand_on(self, run_id: str, next_run: str) -> None:
+        """Signals that wait for a run wait for the next one of its chain."""
+        tables = self.tables
+        waiting = [row for row in tables.inbox if row.message.run_id == run_id]
+        for row in sorted(waiting, key=lambda row: row.n):
+            if isinstance(row.message.event, SignalReceived):
+                tables.inbox.remove((run_id, row.message.key))
+                tables.message_count += 1
+                moved = InboxRow(tables.message_count, replace(row.message, run_id=next_run))
+                tables.inbox.insert((next_run, moved.message.key), moved)
 
     def _applied_before(self, operation: Append) -> Outcome:
         if operation.rows:

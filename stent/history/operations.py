@@ -41,7 +41,8 @@ class PutMessage:
 class Put:
     """`delivered` the first time, `duplicate` while a message with this key waits; nothing is kept for the other two.
 
-    A key that comes back after its message became an event is delivered again: the holder knows it from the history.
+    A key that comes back after its message became an event is delivered again, and the holder knows it from the
+    history; unless the message `is_once`: then it is a `duplicate` also of that event.
     """
 
     result: Literal["delivered", "duplicate", "unknown", "ended"]
@@ -63,11 +64,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """The next events of a run, and all that follows from them, in one piece. Outcome: `Appended` or `Fenced`.
+    """The next events of a run, and all that follows from them, in one piece.
+
+    Outcome: `Appended`, `Fenced` or `Unread`.
 
     `consumed` are the keys of inbox messages that became events; `children` the runs to start; `messages` go to other
     runs; `shared` are calls offered to all workers, `withdrawn` the calls that nobody wants any longer.
-    `status` is set where it changes. `release` gives the run back in the same transaction.
+    `status` is set where it changes. `release` gives the run back in the same transaction. `next_run` is the run that
+    goes on where this one ends: signals that wait here, and are not consumed, move to its inbox in their order, behind
+    those among `messages`.
     """
 
     run_id: str
@@ -82,6 +87,7 @@ class Append:
     at_us: int = 0
     stall: str | None = None
     release: Release | None = None
+    next_run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,14 @@ class Appended:
 @dataclass(frozen=True, slots=True)
 class Fenced:
     """Another worker holds the run, or it has moved on; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The run would be completed, and a cancel waits in the inbox that this does not consume; nothing was written.
+
+    Whoever asked for the cancel was told that it came in time. The run is still the holder's, who has to read it first.
+    """
 
 
 # -- for workers -----------------------------------------------------------------------------------------------------
@@ -233,4 +247,6 @@ Operation: TypeAlias = (
     | ReapWorkers
     | GiveBack
 )
-Outcome: TypeAlias = Started | Put | Appended | Fenced | ClaimedRuns | ClaimedCalls | Finished | Renewed | Reaped
+Outcome: TypeAlias = (
+    Started | Put | Appended | Fenced | Unread | ClaimedRuns | ClaimedCalls | Finished | Renewed | Reaped
+)

@@ -74,11 +74,14 @@ class Message:
     """A fact from outside on its way into a run. `event` has no place in a history yet (seq 0).
 
     `key` makes it unique within the run: a second message with the same key is the same message.
+    `is_once` asks the store to hold a signal also against the events of the run: its key is unique as long as the run
+    lives, not only while a message with it waits. That is asked when it is put, and not kept with it.
     """
 
     run_id: str
     key: str
     event: Event
+    is_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

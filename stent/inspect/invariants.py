@@ -357,6 +357,8 @@ def _signals(case: _Case, run_id: str, key: str) -> int:
     facts = case.facts.get(run_id)
     recorded = facts.signal_keys.count(key) if facts is not None else 0
     waiting = [event for event in _messages(case, run_id) if isinstance(event, SignalReceived) and event.key == key]
+    if not recorded and not waiting and facts is not None and isinstance(facts.end, RunContinuedAsNew):
+        return _signals(case, facts.end.next_run, key)  # it had not been read, and went on with the run
     return recorded + len(waiting)
 
 

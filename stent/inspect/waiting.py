@@ -172,10 +172,12 @@ def _call(
     around: Surroundings,
 ) -> str:
     what = f"{display_name(call.function)}() (call {call.call}, for {_since(since_us, around)})"
+    if not call.call:
+        what = f"its own body (for {_since(since_us, around)})"
     if call.child_run is not None:
         child = next((row for row in around.children if row.run_id == call.child_run), None)
         status = f", which is {child.status}" if child is not None else ""
-        return f"It waits for {what}, a run of its own{status}: stent why {call.child_run}"
+        return f"It waits for {what}, a run of its own{status}: `stent why {call.child_run}`."
     failed = f", attempt {call.attempt - 1} failed with {describe(failure.error, TEXT_LIMIT)}" if failure else ""
     if call.retry_at_us is not None and call.retry_at_us > around.now_us:
         wait = _lasting(call.retry_at_us - around.now_us)
@@ -204,6 +206,9 @@ def _batch(batch: OpenBatch, since_us: int, loaded: LoadedRun, around: Surroundi
         text += f", {len(retries):,} wait for a retry (the next in {_lasting(min(retries) - around.now_us)})"
     if free:
         text += f", {free:,} wait for a worker"
+    stalled = [row.run_id for row in around.children if row.parent_call == batch.call and row.status == "stalled"]
+    if stalled:
+        text += f", {len(stalled):,} are runs that are stalled (`stent why {stalled[0]}`)"
     return f"{text}. {_help(batch.function, batch.options.queue, batch.options.tags, around)}" if free else f"{text}."
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from stent.codec import Payload, TypeRegistry, decode, decode_exception
 from stent.errors import SerializationError
-from stent.history.events import BatchItemsCompleted
+from stent.history.events import BatchItemsCompleted, SignalReceived
 from stent.replay.batches import BatchFuture
 from stent.replay.raisable import raisable
 from stent.replay.tasks import DurableFuture
@@ -82,7 +82,7 @@ class Awaited:
         self.types = types
         self.calls: dict[int, DurableFuture] = {}
         self.timers: dict[int, Timer] = {}
-        self._kept: dict[str, deque[Payload]] = {}
+        self._kept: dict[str, deque[SignalReceived]] = {}
         self._listening: dict[str, deque[SignalFuture]] = {}
 
     def is_empty(self) -> bool:
@@ -127,21 +127,25 @@ class Awaited:
         callback, timer.callback = timer.callback, None
         loop.call_soon(callback, *timer.args, context=timer.context)
 
-    def receive(self, name: str, value: Payload) -> None:
+    def receive(self, signal: SignalReceived) -> None:
         """A signal has come: for whoever has listened longest, or to be kept."""
-        listening = self._listening.get(name)
+        listening = self._listening.get(signal.name)
         while listening:
             future = listening.popleft()
             if not future.done():
-                self._answer(future, value)
+                self._answer(future, signal.value)
                 return
-        self._kept.setdefault(name, deque()).append(value)
+        self._kept.setdefault(signal.name, deque()).append(signal)
+
+    def unread(self) -> list[SignalReceived]:
+        """The signals that were kept and that nobody has asked for, in the order in which they came."""
+        return sorted((signal for kept in self._kept.values() for signal in kept), key=lambda signal: signal.seq)
 
     def listen(self, future: SignalFuture) -> None:
         """Somebody wants the next signal of a name: one that has come already, or the next to come."""
         kept = self._kept.get(future.name)
         if kept:
-            self._answer(future, kept.popleft())
+            self._answer(future, kept.popleft().value)
         else:
             self._listening.setdefault(future.name, deque()).append(future)
 

@@ -86,6 +86,7 @@ class Execution:
         "run_id",
         "started",
         "started_at_us",
+        "unread_signals",
         "wants_activity",
     )
 
@@ -105,6 +106,8 @@ class Execution:
         self._main: RunTask | None = None
         self._matcher = Matcher()
         self._awaited = Awaited(function.types)
+        self.unread_signals = self._awaited.unread
+        """What has come and the program has not asked for, in the order in which it came."""
         self._patches: dict[str, bool] = {}
         self._random: random.Random | None = None
         self._cancel_reason: str | None = None
@@ -164,8 +167,8 @@ class Execution:
                 awaited.fail(number, payload)
             case BatchItemsCompleted():
                 awaited.complete_items(event)
-            case SignalReceived(name=name, value=payload):
-                awaited.receive(name, payload)
+            case SignalReceived():
+                awaited.receive(event)
             case RunStarted():
                 return self._start(event)
             case RoleCorrected(role=role):

@@ -6,14 +6,29 @@ from dataclasses import dataclass, field
 
 from stent.errors import DivergenceError, SerializationError, StentError
 from stent.history import wire
-from stent.history.events import CancelRequested, DeadlineSet, Event, RoleCorrected, RunStarted, RunTimedOut, indexes_of
-from stent.history.fold import fold
+from stent.history.events import (
+    BatchItemsCompleted,
+    CallAttemptFailed,
+    CallCompleted,
+    CallFailed,
+    CallPromoted,
+    CancelRequested,
+    DeadlineSet,
+    Event,
+    RoleCorrected,
+    RunStarted,
+    RunTimedOut,
+    indexes_of,
+)
+from stent.history.fold import RunState, fold
 from stent.history.records import LoadedRun, NewRun
 from stent.registry import Function
 from stent.replay.commands import Command
 from stent.replay.execution import Execution
 from stent.replay.replayer import is_orchestrator, replay
+from stent.worker.draft import Plan
 from stent.worker.held import Delivery, HeldRun
+from stent.worker.slots import SINGLE
 
 
 @dataclass(slots=True)
@@ -57,6 +72,51 @@ def abandon(loaded: LoadedRun, function: Function) -> Resumed | None:
     for message in (*wishes, *others):
         held.deliver(Delivery(message.event, message.key))
     return Resumed(held)
+
+
+def carry_over(held: HeldRun, plan: Plan, again: HeldRun) -> None:
+    """Hand to a run that was read again what only this worker knows of it: its last plan was refused.
+
+    A cancel that waits comes first: behind what completed the run it would come too late once more. Then the other
+    messages, then what bodies brought that ended here. The bodies go on.
+    """
+    waiting = list(again.deliveries)
+    again.deliveries.clear()
+    again.deliveries.extend(sorted(waiting, key=lambda delivery: not isinstance(delivery.event, CancelRequested)))
+    for delivery in (*plan.taken, *held.deliveries):
+        if delivery.key is not None:
+            again.deliver(delivery)
+        elif _is_outcome_of_a_body(delivery.event, again.state):
+            again.deliver(delivery)
+            again.settling.update(_bodies_behind(delivery.event))
+    again.running, held.running = held.running, {}
+    for call in [call for call in held.batches if call in again.state.batches]:
+        source = again.batches[call] = held.batches.pop(call)
+        source.batch = again.state.batches[call]
+    for shared in (*plan.append.shared, *held.offers):
+        if shared.call in again.state.calls:
+            again.offer(shared)
+        elif shared.call in again.state.batches:
+            again.offer(shared)
+            again.lent.setdefault(shared.call, set()).update(indexes_of(shared.items))
+
+
+def _is_outcome_of_a_body(event: Event, state: RunState) -> bool:
+    """Whether an event says how a body ended here. All others follow from the history, and come by themselves."""
+    if isinstance(event, CallPromoted) and event.call in state.batches:
+        return state.batches[event.call].role == "activity"
+    return isinstance(event, CallCompleted | CallFailed | CallAttemptFailed | CallPromoted | BatchItemsCompleted)
+
+
+def _bodies_behind(event: Event) -> list[tuple[int, int]]:
+    match event:
+        case BatchItemsCompleted():
+            return [(event.call, item) for item in indexes_of(event.items)]
+        case CallAttemptFailed(call=call, item=int(item)) | CallPromoted(call=call, item=int(item)):
+            return [(call, item)]
+        case CallCompleted(call=call) | CallFailed(call=call) | CallAttemptFailed(call=call) | CallPromoted(call=call):
+            return [(call, SINGLE)]
+    return []
 
 
 def _held(loaded: LoadedRun, function: Function, history: list[Event]) -> HeldRun:

@@ -3,24 +3,25 @@
 Rules of this file:
 - every event goes through the fold before it is written, so an impossible history is never recorded;
 - what must not happen before the events are durable is an effect, carried out after the commit;
-- an end from outside (cancelled, timed out) withdraws at once what the run still had open.
+- an end from outside (cancelled, timed out) withdraws at once what the run still had open;
+- what was delivered by nobody's message is kept with the plan: if it is refused, only this worker knows of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stent.history import wire
-from stent.history.events import CancelRequested, Event, RunCancelled, RunTimedOut, TimerFired
+from stent.history.events import CancelRequested, Event, RunCancelled, RunTimedOut, SignalReceived, TimerFired
 from stent.history.fold import TERMINAL_STATUS, OpenBatch, OpenCall, Status
 from stent.history.operations import Append, Release
 from stent.history.records import Message, NewRun
 from stent.ids import child_run_id
 from stent.replay.commands import Command, event_of
 from stent.worker.effects import Effect, StopBodies, Tell
-from stent.worker.held import HeldRun
+from stent.worker.held import Delivery, HeldRun
 
 EVENTS_A_TURN = 1000  # deliveries stop here; the rest comes with the next commit
 
@@ -31,6 +32,8 @@ class Plan:
 
     append: Append
     effects: list[Effect]
+    taken: list[Delivery] = field(default_factory=list)
+    """The deliveries in it that came as no message."""
 
 
 class Draft:
@@ -45,11 +48,18 @@ class Draft:
         self._children: list[NewRun] = []
         self._messages: list[Message] = []
         self._withdrawn: list[int] = []
+        self._taken: list[Delivery] = []
+        self._next_run: str | None = None
         self.effects: list[Effect] = []
 
     @property
     def is_full(self) -> bool:
         return len(self._events) >= EVENTS_A_TURN
+
+    @property
+    def has_end(self) -> bool:
+        """Whether the run ends in this append."""
+        return self._held.state.is_ended and self._held.status not in TERMINAL_STATUS.values()
 
     @property
     def at_us(self) -> int:
@@ -90,9 +100,12 @@ class Draft:
 
     # -- what goes with them ---------------------------------------------------------------------------------------
 
-    def consume(self, key: str) -> None:
-        """Take a message out of the inbox, whether or not it still means anything."""
-        self._consumed.append(key)
+    def take(self, delivery: Delivery) -> None:
+        """A delivery is used up, whether or not it still means anything: its message leaves the inbox."""
+        if delivery.key is not None:
+            self._consumed.append(delivery.key)
+        else:
+            self._taken.append(delivery)
 
     def start(self, child: NewRun) -> None:
         """Write a new run."""
@@ -102,6 +115,13 @@ class Draft:
         """Put a message into another run's inbox."""
         self._messages.append(message)
         self.effects.append(Tell(message))
+
+    def hand_on(self, next_run: str, signals: Iterable[SignalReceived]) -> None:
+        """Give `signals`, and those that still wait for this run, to the one that goes on in its place."""
+        self._next_run = next_run
+        for number, signal in enumerate(signals, 1):
+            key = signal.key if signal.key is not None else f"signal {number} of {self._held.run_id}"
+            self._messages.append(Message(next_run, key, replace(signal, seq=0, at_us=0)))
 
     def withdraw(self, number: int, call: OpenCall | None, batch: OpenBatch | None, reason: str) -> None:
         """Stop what is behind a call, wherever it is carried out."""
@@ -123,7 +143,7 @@ class Draft:
         """The append and its effects, or None if there is nothing to write."""
         if not (self._events or self._consumed or self._held.offers):
             return None
-        return Plan(self._append(), self.effects)
+        return Plan(self._append(), self.effects, self._taken)
 
     def _append(self) -> Append:
         held, state = self._held, self._held.state
@@ -132,7 +152,7 @@ class Draft:
             held.head_hash = rows[-1].hash
         offers, held.offers = held.offers, []
         status: Status | None = None
-        if state.ended is not None and held.status not in TERMINAL_STATUS.values():
+        if state.ended is not None and self.has_end:
             status = TERMINAL_STATUS[type(state.ended)]
         elif held.is_stalled:
             status = "running"
@@ -152,6 +172,7 @@ class Draft:
             status=status,
             at_us=state.last_at_us,
             release=Release() if is_over else None,
+            next_run=self._next_run,
         )
 
 

@@ -2,7 +2,9 @@
 
 Rules of this file:
 - deliveries are applied one at a time, each followed by the commands it provoked: that is the order of the history;
-- a delivery that no longer means anything (its call was cancelled, its run has ended) is consumed and leaves no event.
+- a delivery that no longer means anything (its call was cancelled, its run has ended) is consumed and leaves no event;
+- what comes behind an end that it could still change, or that it is not for, is left where it is: a cancel behind a
+  completion, which the store refuses for it, and a signal to a run that goes on as another one.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from stent.history.events import (
     Event,
     RoleCorrected,
     RunCancelled,
+    RunCompleted,
     RunContinuedAsNew,
     RunStarted,
     RunTimedOut,
@@ -84,9 +87,10 @@ class Planner:
 
     def _take(self, delivery: Delivery) -> None:
         draft = self._draft
-        if delivery.key is not None:
-            draft.consume(delivery.key)
         event = delivery.event
+        if draft.has_end and _is_left(event, self._state):
+            return
+        draft.take(delivery)
         if not _is_meaningful(event, self._state):
             return
         if isinstance(event, CallCompleted | CallFailed) and event.call == 0:
@@ -212,13 +216,20 @@ class Planner:
         return self._new_run(run_id, function, arguments, batch.options, (self._state.run_id, batch.call, item))
 
     def _new_run(
-        self, run_id: str, function: Function, arguments: Payload, options: CallOptions, parent: Parent | None
+        self,
+        run_id: str,
+        function: Function,
+        arguments: Payload,
+        options: CallOptions,
+        parent: Parent | None,
+        *,
+        is_kept: bool = True,
     ) -> NewRun:
-        """An orchestrator's run, kept here from birth if this worker may."""
+        """An orchestrator's run, kept here from birth if this worker may, unless it is to be read before it begins."""
         draft = self._draft
         started = first_event(run_id, function, arguments, options, "orchestrator", draft.at_us, parent=parent)
         run = new_run(started, function, self._token())
-        owner = self._placement.owner_for(run)
+        owner = self._placement.owner_for(run) if is_kept else None
         if owner is None:
             return run
         run = replace(run, owner=owner)
@@ -228,10 +239,15 @@ class Planner:
     # -- ending ----------------------------------------------------------------------------------------------------
 
     def _continue_as_new(self, command: ContinueRunAsNew) -> None:
-        state, draft = self._state, self._draft
+        held, state, draft = self._held, self._state, self._draft
+        assert held.execution is not None, "the command came from it"
         next_run = next_run_id(state.run_id)
         event = draft.place(command, next_run=next_run)
-        draft.start(self._new_run(next_run, self._held.function, command.arguments, state.options, state.parent))
+        # Only the store knows which signals it begins with: until the commit more of them may come.
+        draft.start(
+            self._new_run(next_run, held.function, command.arguments, state.options, state.parent, is_kept=False)
+        )
+        draft.hand_on(next_run, held.execution.unread_signals())
         self._end(event)
 
     def _end(self, event: Event) -> None:
@@ -240,6 +256,16 @@ class Planner:
         draft.effects.append(Ended(event))
         if state.parent is not None and not isinstance(event, RunContinuedAsNew):
             draft.tell(answer_to_parent(state.parent, state.run_id, event, self._held.function))
+
+
+def _is_left(event: Event, state: RunState) -> bool:
+    """Whether an event behind the end of a run, in the same append, still counts and is not for the run to take."""
+    match event:
+        case CancelRequested():
+            return isinstance(state.ended, RunCompleted | RunContinuedAsNew)
+        case SignalReceived():
+            return isinstance(state.ended, RunContinuedAsNew)
+    return False
 
 
 def _is_meaningful(event: Event, state: RunState) -> bool:

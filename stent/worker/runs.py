@@ -4,17 +4,18 @@ Rules of this file:
 - one append of a run is in flight at a time; what arrives meanwhile is taken into the next one, all of it together;
 - effects follow the commit, never precede it;
 - a run that was fenced is dropped at once: its bodies are stopped, its program thrown away;
+- a run that may not end before it has read a message is read again, and goes on from there; its bodies go on meanwhile;
 - what the store or the fold refuses stalls its run, and no other: a person has to look at it;
 - nothing here decides: `planning` says what a turn writes, `outcomes` what an outcome means.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
-from stent.errors import DivergenceError, StoreUnavailableError
 from stent.history.events import Event, RunStarted, SignalReceived
-from stent.history.operations import Append, Appended, Outcome as Written, Release
+from stent.history.operations import Append, Appended, Outcome as Written, Release, Unread
 from stent.history.records import LoadedRun, Message, NewRun
 from stent.log import get_logger
 from stent.replay.commands import Command
@@ -29,12 +30,12 @@ from stent.worker.local import LocalWork
 from stent.worker.outcomes import Outcome, Stopped
 from stent.worker.placement import Placement
 from stent.worker.planning import Planner
+from stent.worker.reading import RunReader
 from stent.worker.slots import SINGLE, Attempt
 
 log = get_logger(__name__)
 
 IDLE_RELEASE_US = 10_000_000  # a run that has waited this long is cheaper to read again than to keep
-SLOW_REPLAY_EVENTS = 1_000  # about 10 ms of replay: longer ones do not run on the event loop
 
 
 class Runs:
@@ -57,8 +58,10 @@ class Runs:
     ) -> None:
         self.held = Holdings()
         self.alarms = Alarms()
-        self.tried_stalled: set[str] = set()
         self._link = link
+        self._reader = RunReader(link)
+        self._readings: set[asyncio.Task[None]] = set()
+        self.tried_stalled = self._reader.tried_stalled
         self._bodies = bodies
         self.placement = Placement(worker_id, link.registry, self.held, bodies, queues=queues, tags=tags)
         self._work = LocalWork(link, bodies, self.placement, deliver=self.deliver, pump=self.pump)
@@ -80,26 +83,25 @@ class Runs:
 
     async def adopt_loaded(self, loaded: LoadedRun) -> None:
         """Go on with a run that was claimed; one that cannot go on is stalled, with the reason."""
-        run = loaded.run
-        function = self._link.registry.find(run.function)
-        now_us = self._link.clock.now_us()
-        try:
-            if len(loaded.rows) > SLOW_REPLAY_EVENTS:
-                resumed = await self._link.read(adoption.resume, loaded, function, now_us)
-            else:
-                resumed = adoption.resume(loaded, function, now_us)
-        except DivergenceError as error:
-            abandoned = adoption.abandon(loaded, function)
-            if abandoned is None:
-                self._stall(run.run_id, run.epoch, error)
-                return
-            resumed = abandoned
-        except Exception as error:  # border: whatever is wrong with a run, the worker goes on
-            self._stall(run.run_id, run.epoch, error)
+        resumed = await self._reader.resume(loaded)
+        if resumed is None:
             return
         if self.held.is_closing:
             self._submit(resumed.held, _release(resumed.held, now=True))
             return
+        self._take_on(resumed)
+
+    async def _adopt_again(self, held: HeldRun, refused: Plan) -> None:
+        """Go on from what is recorded with a run that has a message to read before it may end."""
+        resumed = await self._reader.resume_again(held)
+        if resumed is None or held.is_dropped:
+            if resumed is not None:
+                _close_program(resumed.held)
+            self.drop(held)
+            return
+        self._work.flush(held)  # it counts as being written, so that nothing more is planned for it
+        adoption.carry_over(held, refused, resumed.held)
+        self._forget(held)
         self._take_on(resumed)
 
     def _take_on(self, resumed: adoption.Resumed) -> None:
@@ -119,12 +121,6 @@ class Runs:
             self._work.start_items(held, batch)
         self._wake(held)
 
-    def _stall(self, run_id: str, epoch: int, error: BaseException) -> None:
-        log.warning("run_stalled", run_id=run_id, code=getattr(error, "code", None), error=repr(error))
-        self.tried_stalled.add(run_id)
-        append = Append(run_id, epoch, status="stalled", stall=str(error), release=Release())
-        self._link.submit(append, _ignore)
-
     # -- turns -----------------------------------------------------------------------------------------------------
 
     def deliver(self, held: HeldRun, event: Event, key: str | None = None) -> None:
@@ -141,7 +137,7 @@ class Runs:
             plan = planner.plan(commands)
         except Exception as error:  # border: a history that no code of ours can go on with must not stop the others
             self.drop(held)
-            self._stall(held.run_id, held.epoch, error)
+            self._reader.stall(held.run_id, held.epoch, error)
             return
         if plan is not None:
             self._submit(held, plan)
@@ -152,9 +148,15 @@ class Runs:
         self._link.submit(plan.append, lambda outcome, error: self._written(held, plan, outcome, error))
 
     def _written(self, held: HeldRun, plan: Plan, outcome: Written | None, error: BaseException | None) -> None:
+        if isinstance(outcome, Unread) and not held.is_dropped:
+            reading = self._link.loop.create_task(self._adopt_again(held, plan), name="stent-read-again")
+            self._readings.add(reading)
+            reading.add_done_callback(self._readings.discard)
+            return  # it is as if the write were still in flight
         held.is_committing = False
         if not isinstance(outcome, Appended):
-            self._refused(held, error)
+            self.drop(held)
+            self._reader.refused(held, error)
             return
         if plan.append.release is not None:
             self._forget(held)
@@ -176,16 +178,6 @@ class Runs:
             self.pump(held)
         if held.is_quiet or held.is_dropped:
             self._on_quiet()
-
-    def _refused(self, held: HeldRun, error: BaseException | None) -> None:
-        """Nothing was written: another worker holds the run, or the store cannot take what it wants to record."""
-        self.drop(held)
-        if error is None:
-            log.warning("lease_lost", run_id=held.run_id, epoch=held.epoch)
-        elif isinstance(error, StoreUnavailableError):
-            log.warning("run_not_written", run_id=held.run_id, epoch=held.epoch, error=repr(error))
-        else:
-            self._stall(held.run_id, held.epoch, error)
 
     def _carry_out(self, held: HeldRun, effect: Effect) -> None:
         match effect:
@@ -328,7 +320,3 @@ def _close_program(held: HeldRun) -> None:
 def _release(held: HeldRun, *, now: bool = False) -> Plan:
     """Give a run back, until it wakes by a message or at its time, or for another worker to go on at once."""
     return Plan(Append(held.run_id, held.epoch, release=Release(held.next_due_us(), now=now)), [])
-
-
-def _ignore(_outcome: object, _error: BaseException | None) -> None:
-    pass

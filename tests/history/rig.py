@@ -32,6 +32,7 @@ from stent.history.operations import (
     Release,
     Renewed,
     StartRun,
+    Unread,
 )
 from stent.history.records import ClaimedCall, Message, NewRun, RunRow, SharedCall
 from stent.history.store import Store
@@ -178,11 +179,11 @@ class Rig:
         assert run is not None
         return run
 
-    def append(self, run_id: str, *events: Event, epoch: int | None = None, **more: Any) -> Appended | Fenced:
+    def append(self, run_id: str, *events: Event, epoch: int | None = None, **more: Any) -> Appended | Fenced | Unread:
         """Append events under the run's epoch, or under another one."""
         epoch = self.epoch(run_id) if epoch is None else epoch
         outcome = self.do(Append(run_id, epoch, self.rows(run_id, *events, epoch=epoch), **more))
-        assert isinstance(outcome, Appended | Fenced)
+        assert isinstance(outcome, Appended | Fenced | Unread)
         return outcome
 
     def release(self, run_id: str, due_us: int | None = None, *, now: bool = False, **more: Any) -> None:

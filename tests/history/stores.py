@@ -35,7 +35,6 @@ def open_postgres(_folder: Path, clock: Clock) -> Opener:
 STORES: dict[str, Callable[[Path, Clock], Opener]] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
-    "postgres": open_postgres,
 }
 
 

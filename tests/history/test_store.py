@@ -10,6 +10,7 @@ import pytest
 from stent.clock import ManualClock
 from tests.history.conformance import TestAppending, TestCommit, TestMessages, TestReleasing, TestStarting
 from tests.history.conformance_claims import TestClaimingCalls, TestClaimingRuns, TestLimits, TestWorkers
+from tests.history.conformance_endings import TestGoingOnAsNew, TestKeysForLife, TestUnreadCancels
 from tests.history.conformance_reads import TestListing, TestLooking, TestReadingHistories, TestTwoProcesses
 from tests.history.rig import Rig
 from tests.history.stores import STORES, Opener, opened
@@ -19,6 +20,8 @@ __all__ = [
     "TestClaimingCalls",
     "TestClaimingRuns",
     "TestCommit",
+    "TestGoingOnAsNew",
+    "TestKeysForLife",
     "TestLimits",
     "TestListing",
     "TestLooking",
@@ -27,6 +30,7 @@ __all__ = [
     "TestReleasing",
     "TestStarting",
     "TestTwoProcesses",
+    "TestUnreadCancels",
     "TestWorkers",
 ]
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from stent.clock import ManualClock
 from stent.history import wire
-from stent.history.events import CallCompleted, RunFailed
+from stent.history.events import CallCompleted, RunFailed, SignalReceived
 from stent.history.fold import Status
 from stent.history.memory import MemoryStore
 from stent.history.operations import (
@@ -49,8 +49,10 @@ queues = st.sampled_from([None, "q"])
 tag_sets = st.sampled_from([(), ("t",), ("t", "u")])
 limit_keys = st.sampled_from([None, None, "slow"])
 times = st.none() | st.integers(-5, 30).map(lambda after: START_US + after)
-statuses: st.SearchStrategy[Status] = st.sampled_from(["pending", "running", "failed", "stalled"])
-messages = st.builds(signal, runs, st.sampled_from(KEYS)) | st.builds(cancel, runs)
+statuses: st.SearchStrategy[Status] = st.sampled_from(["pending", "running", "failed", "completed", "stalled"])
+signals = st.builds(signal, runs, st.sampled_from(KEYS))
+signals |= st.builds(lambda message, is_once: replace(message, is_once=is_once), signals, st.booleans())
+messages = signals | st.builds(cancel, runs)
 outcomes = st.builds(Message, runs, st.sampled_from(KEYS), st.just(CallCompleted(0, 0, 1, payload())))
 capabilities = st.just(ALL) | st.builds(
     Capabilities,
@@ -163,9 +165,13 @@ class Agreement(RuleBasedStateMachine):
         epoch = (run.epoch if run else 0) + data.draw(st.sampled_from([0, 0, 0, 0, -1, 1]))
         count = data.draw(st.sampled_from([0, 1, 2, 9]))
         events: list[Any] = [scheduled(number) for number in range(1, count + 1)]
-        status: Status | None = data.draw(st.sampled_from([None, None, None, "running", "stalled", "failed"]))
+        status: Status | None = data.draw(
+            st.sampled_from([None, None, None, "running", "stalled", "failed", "completed"])
+        )
         if status == "failed" and events:
             events[-1] = RunFailed(0, 0, payload())
+        if status != "completed" and events and data.draw(st.booleans()):
+            events[0] = SignalReceived(0, 0, "news", payload(), data.draw(st.sampled_from(KEYS)))
         placed = [replace(event, seq=seq + n, at_us=START_US) for n, event in enumerate(events)]
         rows = wire.encode_all(placed, run_id, epoch, last.hash if last else b"", token())
         shared = data.draw(st.lists(singles | parts, max_size=2))
@@ -183,6 +189,7 @@ class Agreement(RuleBasedStateMachine):
             at_us=START_US + 7,
             stall="why" if status == "stalled" else None,
             release=release,
+            next_run=data.draw(st.sampled_from([None, None, *(other for other in RUNS if other != run_id)])),
         )
         self.appends.append(operation)
         self.commit(operation)
@@ -283,5 +290,3 @@ TestAgreement.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 
-TestPostgresAgreement = pytest.mark.slow(PostgresAgreement.TestCase)
-TestPostgresAgreement.settings = TestAgreement.settings

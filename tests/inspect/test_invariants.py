@@ -327,3 +327,19 @@ def test_witnesses_who_disagree(rig: Rig, path: Path, name: str, ledger: Ledger)
     rig.put(signal("a", "twice"))
     write(rig, "a", SignalReceived(0, 0, "news", payload(), "twice"), scheduled(1), SEVEN)
     assert {name} == names(path, ledger)
+
+
+def test_a_signal_that_went_on_with_its_run_is_not_lost(rig: Rig, path: Path) -> None:
+    rig.hold("a")
+    rig.put(signal("a", "k"))
+    rig.append(
+        "a",
+        RunContinuedAsNew(0, 0, "a~2", payload()),
+        status="completed",
+        at_us=5,
+        children=(new_run("a~2"),),
+        release=Release(),
+        next_run="a~2",
+    )
+    assert [] == found_in(path, Ledger(signals=[("a", "k")]))
+    assert ["I1"] == [violation.name for violation in found_in(path, Ledger(signals=[("a", "lost")]))]

@@ -13,6 +13,7 @@ from stent.errors import (
     ActivityError,
     RoleError,
 )
+from stent.history.events import SignalReceived
 from stent.replay.execution import Execution
 from stent.replay.replayer import replay
 from tests.replay.driver import START_US, Drive, check_replays, completion, durable, finish, record, start, told
@@ -291,6 +292,22 @@ def test_a_signal_that_came_before_the_wait_is_kept() -> None:
     assert [] == drive.signal("go", "second")
     assert ["2 signal go", "3 signal go", "return ['first', 'second']"] == drive.complete(1)
     check_replays(drive.function, drive.history)
+
+
+def test_signals_that_nobody_has_asked_for_are_known_in_the_order_in_which_they_came() -> None:
+    @durable
+    async def order() -> None:
+        await ask.wait_for_signal("go")
+        await pay(1)
+
+    drive = start(order)
+    for name, value in (("b", 1), ("a", 2), ("go", 3), ("b", 4), ("go", 5)):
+        drive.signal(name, value)
+    unread = drive.execution.unread_signals()
+    received = [event for event in drive.history if isinstance(event, SignalReceived)]
+    assert [received[place] for place in (0, 1, 3, 4)] == unread
+    drive.complete(2)
+    assert unread == drive.execution.unread_signals(), "after its end, too"
 
 
 def test_signals_go_to_those_who_wait_longest_and_names_do_not_mix() -> None:

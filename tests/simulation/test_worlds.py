@@ -95,13 +95,13 @@ def check_world(world: World, acknowledged: dict[str, list[Any]]) -> None:
         connection.close()
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
 def test_a_world_heals(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     simulate(seed, tmp_path, Odds(), monkeypatch)
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_every_fault_is_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     met: Counter[str] = Counter()
     for seed in range(1_000, 1_006):
@@ -110,7 +110,7 @@ def test_every_fault_is_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert wanted == {fault for fault, count in met.items() if count}
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_one_seed_is_one_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()

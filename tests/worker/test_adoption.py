@@ -7,10 +7,23 @@ import asyncio
 import pytest
 
 from stent.errors import CorruptHistoryError, DivergenceError
-from stent.history.events import CallCompleted, CancelRequested, DeadlineSet, Event, SignalReceived
+from stent.history.events import (
+    CallCompleted,
+    CallPromoted,
+    CancelRequested,
+    DeadlineSet,
+    Event,
+    SignalReceived,
+    TimerFired,
+)
+from stent.history.fold import OpenBatch
+from stent.history.operations import Append
 from stent.history.records import Message, SharedCall, SharedRow
 from stent.worker import adoption
+from stent.worker.draft import Plan
 from stent.worker.held import Delivery
+from stent.worker.items import BatchSource
+from stent.worker.slots import SINGLE, Single
 from tests.worker.desk import NOW_US, Desk, events_of, function_of, loaded, payload, types_of
 
 
@@ -151,3 +164,60 @@ def test_an_orchestrator_that_waits_for_real_io_at_once_is_corrected() -> None:
 
     resumed = stage.desk.begin(stage.desk.durable(reader), role="orchestrator")
     assert ["RoleCorrected"] == [delivery.event.type for delivery in resumed.held.deliveries]
+
+
+# -- read again --------------------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_comes_before_the_messages_and_these_before_what_bodies_brought() -> None:
+    stage = Stage()
+    history = stage.recorded()
+    held = adoption.resume(loaded(history), function_of(stage.program), NOW_US).held
+    answer, fired = Delivery(CallCompleted(0, 0, 1, payload(2))), Delivery(TimerFired(0, 0, 9))
+    inbox = [
+        Message("run", "k", SignalReceived(0, 0, "go", payload(1), "k")),
+        Message("run", "cancel", CancelRequested(0, 0, "enough")),
+    ]
+    again = adoption.resume(loaded(history, inbox=inbox), function_of(stage.program), NOW_US).held
+    held.deliveries.append(Delivery(inbox[0].event, "k"))
+    held.deliveries.append(Delivery(SignalReceived(0, 0, "go", payload(3), "l"), "l"))
+    adoption.carry_over(held, Plan(Append("run", 2), [], [answer, fired]), again)
+    cancel, signal, *rest = again.deliveries
+    assert ("cancel", "k") == (cancel.key, signal.key)
+    assert [None, "l"] == [delivery.key for delivery in rest], "a message once; of the timers the history knows"
+    assert rest[0] is answer
+    assert {(1, SINGLE)} == again.settling, "its call does not begin anew"
+
+
+def test_bodies_and_batches_go_on_for_the_run_that_was_read_again() -> None:
+    stage = Stage()
+    history = stage.recorded()
+    function = function_of(stage.program)
+    held, again = (adoption.resume(loaded(history), function, NOW_US).held for _ in range(2))
+    single = held.running[1, SINGLE] = Single(None)
+    batch, same_batch = (OpenBatch(2, 2, "m:double", 5, payload([]), "activity", settled=bytearray(5)) for _ in "ab")
+    held.state.batches[2], again.state.batches[2] = batch, same_batch
+    source = held.batches[2] = BatchSource("run", batch, function, iter([3]), running={0, 1})
+    over = held.batches[7] = BatchSource("run", batch, function, iter([]))
+    lent = SharedCall("run", 2, 2, "m:double", 4, ((4, 5),))
+    call, gone = SharedCall("run", 1, 2, "m:double"), SharedCall("run", 9, 2, "m:double")
+    held.offer(call)
+    adoption.carry_over(held, Plan(Append("run", 2, shared=(lent, gone)), []), again)
+    assert (single, {}) == (again.running[1, SINGLE], held.running)
+    assert {2: source} == again.batches
+    assert {7: over} == held.batches, "nobody wants it any longer"
+    assert source.batch is same_batch
+    assert ([lent, call], {2: {4}}) == (again.offers, again.lent)
+    assert {(2, 4), (1, SINGLE)} == again.shared
+
+
+def test_promotions_of_a_limited_map_of_orchestrators_come_by_themselves() -> None:
+    stage = Stage()
+    history = stage.recorded()
+    held, again = (adoption.resume(loaded(history), function_of(stage.program), NOW_US).held for _ in range(2))
+    again.state.batches[2] = OpenBatch(2, 2, "m:double", 5, payload([]), "orchestrator", settled=bytearray(5))
+    again.state.batches[3] = OpenBatch(3, 2, "m:double", 5, payload([]), "activity", settled=bytearray(5))
+    taken = [Delivery(CallPromoted(0, 0, call, "child", 1)) for call in (2, 3)]
+    adoption.carry_over(held, Plan(Append("run", 2), [], taken), again)
+    assert taken[1:] == list(again.deliveries)
+    assert {(3, 1)} == again.settling

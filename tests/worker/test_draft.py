@@ -82,7 +82,7 @@ def test_messages_and_offers_go_with_the_events() -> None:
     draft = draft_of(held)
     message = Message("up", "key", signal(1))
     shared = SharedCall("run", 3, 2, "m:body")
-    draft.consume("inbox")
+    draft.take(Delivery(signal(2), "inbox"))
     draft.tell(message)
     held.offer(shared)
     plan = draft.finish()
@@ -93,13 +93,38 @@ def test_messages_and_offers_go_with_the_events() -> None:
     assert [] == held.offers
 
 
+def test_what_came_as_no_message_is_kept_with_the_plan() -> None:
+    held = held_run()
+    for delivery in (local := Delivery(signal(1)), Delivery(signal(2), "inbox")):
+        held.deliver(delivery)
+    plan = DESK.turn(held)
+    assert ([local], ("inbox",)) == (plan.taken, plan.append.consumed)
+
+
+def test_signals_that_are_handed_on_keep_their_order_and_their_keys() -> None:
+    held = held_run()
+    draft = draft_of(held)
+    draft.record(signal(1))
+    handed = [SignalReceived(4, NOW_US, "a", payload(1), "key"), SignalReceived(7, NOW_US, "b", payload(2))]
+    draft.hand_on("run~2", handed)
+    plan = draft.finish()
+    assert plan is not None
+    assert "run~2" == plan.append.next_run
+    expected = (
+        Message("run~2", "key", SignalReceived(0, 0, "a", payload(1), "key")),
+        Message("run~2", "signal 2 of run", SignalReceived(0, 0, "b", payload(2))),
+    )
+    assert expected == plan.append.messages
+    assert [] == plan.effects, "nobody holds the next run"
+
+
 def test_a_withdrawn_call_is_taken_back_from_all_workers_if_it_was_offered() -> None:
     held = held_run()
     held.shared = {(3, -1), (4, -1)}
     draft = draft_of(held)
     draft.withdraw(3, None, None, "why")
     draft.withdraw(5, None, None, "why")
-    draft.consume("inbox")
+    draft.take(Delivery(signal(2), "inbox"))
     plan = draft.finish()
     assert plan is not None
     assert ((3,), {(4, -1)}) == (plan.append.withdrawn, held.shared)

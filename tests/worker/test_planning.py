@@ -480,3 +480,56 @@ def test_continuing_as_new_writes_the_next_run_of_the_chain(stage: Stage) -> Non
     (run,) = plan.append.children
     assert ("run~2", "up", 3) == (run.run_id, run.parent_run, run.parent_call)
     assert () == plan.append.messages, "the parent waits for the end of the chain"
+    assert (None, "run~2") == (run.owner, plan.append.next_run)
+    assert not any(isinstance(effect, Adopt) for effect in plan.effects), "it is read before it begins"
+
+
+def signal(name: str, of: Any, key: str) -> Delivery:
+    return Delivery(SignalReceived(0, 0, name, payload(of), key), key)
+
+
+def test_signals_that_were_not_read_go_to_the_next_run_and_later_ones_stay_in_the_inbox(stage: Stage) -> None:
+    async def program() -> None:
+        await calls.wait_for_signal("go")
+        calls.continue_as_new()
+
+    resumed = stage.begin(program)
+    stage.desk.turn(resumed.held, resumed.commands)
+    for delivery in (signal("b", 1, "k1"), signal("a", 2, "k2"), signal("b", 3, "k3"), signal("go", 4, "k4")):
+        resumed.held.deliver(delivery)
+    resumed.held.deliver(signal("a", 5, "k5"))
+    plan = stage.desk.turn(resumed.held)
+    assert [*["SignalReceived"] * 4, "RunContinuedAsNew"] == types_of(plan.append)
+    assert ("k1", "k2", "k3", "k4") == plan.append.consumed
+    handed = [(message.run_id, message.key, message.event.value) for message in plan.append.messages]  # type: ignore[attr-defined]  # they are signals
+    assert [("run~2", f"k{number}", payload(number)) for number in (1, 2, 3)] == handed
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_cancel_behind_a_completion_is_left_for_the_store_to_see(stage: Stage, goes_on: bool) -> None:
+    async def program() -> None:
+        await stage.double(1)
+        if goes_on:
+            calls.continue_as_new()
+
+    resumed = stage.begin(program)
+    stage.desk.turn(resumed.held, resumed.commands)
+    resumed.held.deliver(Delivery(completed(1, 2)))
+    resumed.held.deliver(Delivery(CancelRequested(0, 0, "enough"), "cancel"))
+    plan = stage.desk.turn(resumed.held)
+    assert ["CallCompleted", "RunContinuedAsNew" if goes_on else "RunCompleted"] == types_of(plan.append)
+    assert ((), "completed") == (plan.append.consumed, plan.append.status)
+    assert [Delivery(completed(1, 2))] == plan.taken
+
+
+def test_a_cancel_behind_a_failure_has_come_too_late(stage: Stage) -> None:
+    async def program() -> None:
+        await stage.double(1)
+        raise ValueError
+
+    resumed = stage.begin(program)
+    stage.desk.turn(resumed.held, resumed.commands)
+    resumed.held.deliver(Delivery(completed(1, 2)))
+    resumed.held.deliver(Delivery(CancelRequested(0, 0, "enough"), "cancel"))
+    plan = stage.desk.turn(resumed.held)
+    assert (("cancel",), "failed") == (plan.append.consumed, plan.append.status)

@@ -146,6 +146,7 @@ class PostgresStore(Reads):
                 self._send([Statement("BEGIN")])
                 bring_up_to_date(lambda statement: self._send([statement])[0], self.url)
                 self._send([Statement("COMMIT")])
+                self._learn_time(self._send([Statement(f"SELECT {DATABASE_TIME}")])[0][0][0])
             except BaseException:  # border: whatever went wrong, the transaction must not stay open
                 _undo(connection)
                 raise

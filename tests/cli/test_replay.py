@@ -1,0 +1,85 @@
+"""`stent replay`: the gate that says whether the code still fits what was recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stent.cli.replay import exit_code
+from stent.inspect.verdict import Finding, Verdict
+from tests.cli import shop as app
+from tests.cli.conftest import APP, Cli, data
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code is another than the one that ran."""
+    monkeypatch.setattr(app, "is_changed", True)
+
+
+def test_code_that_fits_is_code_zero(shop: Cli) -> None:
+    result = shop("replay", "--all", "--app", APP)
+    assert (0, "4 histories: 3 fit, 1 without a program (single activities)\n") == (result.exit_code, result.stdout)
+
+
+@pytest.mark.usefixtures("changed")
+def test_code_that_does_not_fit_is_code_five_and_the_report_is_the_data(shop: Cli) -> None:
+    result = shop("replay", "done-1", "--app", APP)
+    assert 5 == result.exit_code
+    for part in ("DivergenceError [STN101] run done-1 of order()", "args[0]: 2 was recorded, now 3", "shop.py:"):
+        assert part in result.stdout
+
+
+@pytest.mark.usefixtures("changed")
+def test_one_that_does_not_fit_does_not_hide_the_others(shop: Cli) -> None:
+    result = shop("replay", "--all", "--app", APP)
+    assert (5, True) == (
+        result.exit_code,
+        "2 fit, 1 without a program (single activities), 1 diverged" in result.stdout,
+    )
+
+
+@pytest.mark.usefixtures("changed")
+def test_json_has_a_verdict_for_each(shop: Cli) -> None:
+    result = shop("replay", "done-1", "failed-1", "--app", APP, "--json")
+    assert 5 == result.exit_code
+    assert '"finding": "diverged"' in result.stdout
+    assert '"finding": "fits"' in result.stdout
+
+
+def test_nothing_is_written_and_no_activity_runs(shop: Cli, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(number: int) -> int:
+        raise AssertionError("an activity ran")
+
+    monkeypatch.setattr(app.double.__stent_function__, "body", never)
+    before = data(shop("history", "done-1", "--json"))
+    assert 0 == shop("replay", "--all", "--app", APP).exit_code
+    assert before == data(shop("history", "done-1", "--json"))
+
+
+def test_a_file_that_is_no_history_is_named(shop: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "no.json"
+    file.write_text("{}")
+    result = shop("replay", str(file))
+    assert (1, True) == (result.exit_code, "no.json: this is no usable history file" in result.stderr)
+
+
+@pytest.mark.parametrize("args", [(), ("done-1", "--all")])
+def test_runs_or_all_of_them_but_not_both_or_neither(shop: Cli, args: tuple[str, ...]) -> None:
+    assert 2 == shop("replay", *args).exit_code
+
+
+@pytest.mark.parametrize(
+    ("findings", "is_all", "code"),
+    [
+        (["fits", "activity"], False, 0),
+        (["fits", "unknown"], False, 3),
+        (["fits", "unknown"], True, 0),
+        (["unreadable", "unknown"], True, 1),
+        (["unreadable", "diverged", "unknown"], False, 5),
+        ([], True, 0),
+    ],
+)
+def test_the_worst_finding_decides(findings: list[Finding], is_all: bool, code: int) -> None:
+    assert code == exit_code([Verdict("r", "f", finding) for finding in findings], is_all=is_all)
