@@ -162,6 +162,8 @@ class Runs:
             self._forget(held)
             if held.deliveries or plan.append.release.now:
                 self._on_ready()
+            elif not held.state.is_ended:
+                self._on_signal()  # one may have come while the release was in flight: then the run is ready
             if plan.append.release.due_us is not None:
                 self.wake(plan.append.release.due_us)
         for call, first_item in outcome.cancelled:

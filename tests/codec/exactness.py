@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import struct
-from collections import OrderedDict, defaultdict, deque
+from collections import defaultdict, deque
 from decimal import Decimal
 from typing import Any
 
@@ -47,8 +47,6 @@ def _assert_same_dicts(expected: dict[Any, Any], actual: dict[Any, Any], path: s
     assert len(expected) == len(actual), path
     if isinstance(expected, defaultdict):
         assert expected.default_factory is actual.default_factory, path  # type: ignore[attr-defined]  # same type
-    if isinstance(expected, OrderedDict):
-        assert list(expected) == list(actual) or str(list(expected)) == str(list(actual)), path
     for (key, item), (other_key, other) in zip(expected.items(), actual.items(), strict=True):
         assert_same(key, other_key, f"{path}<key>")
         assert_same(item, other, f"{path}[{key!r}]")

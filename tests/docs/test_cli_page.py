@@ -15,8 +15,9 @@ SECTIONS = dict(re.findall(r"^## `stent (\w+)[^\n]*\n(.*?)(?=^## |\Z)", TEXT, re
 
 
 def options_of(command: click.Command) -> set[str]:
+    """What `--help` shows: an option that is hidden there (`--db`, for every command) is told of once, on top."""
     given = (parameter for parameter in command.params if isinstance(parameter, click.Option))
-    return {name for option in given for name in option.opts if name.startswith("--")}
+    return {name for option in given if not option.hidden for name in option.opts if name.startswith("--")}
 
 
 def test_every_command_has_a_section_in_the_order_of_the_help() -> None:
