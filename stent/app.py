@@ -18,7 +18,6 @@ from stent.client.client import Client, StartOptions
 from stent.client.current import current
 from stent.client.serving import Serving, WorkerLifecycle, on_sigterm, worker_options
 from stent.client.views import ExecutionInfo, ExecutionState, Page, info_of, page_of, run_filter
-from stent.clock import SystemClock
 from stent.durable import calls, context
 from stent.durable.decorator import DurableDecorator, durable
 from stent.durable.function import Durable, bound_arguments, start_options
@@ -58,7 +57,7 @@ class Stent:
 
     def __init__(self, backend: StoreBackend | str) -> None:
         self.backend = _backend(backend)
-        self._client = Client(self.backend, default_registry, SystemClock(), RandomIds())
+        self._client = Client(self.backend, default_registry, self.backend.clock, RandomIds())
         self._serving = Serving(self._client)
 
     # -- set-up and end --------------------------------------------------------------------------------------------

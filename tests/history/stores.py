@@ -35,6 +35,7 @@ def open_postgres(_folder: Path, clock: Clock) -> Opener:
 STORES: dict[str, Callable[[Path, Clock], Opener]] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
+    "postgres": open_postgres,
 }
 
 

@@ -289,3 +289,6 @@ TestAgreement.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
+
+TestPostgresAgreement = pytest.mark.slow(PostgresAgreement.TestCase)
+TestPostgresAgreement.settings = TestAgreement.settings

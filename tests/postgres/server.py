@@ -32,9 +32,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import conninfo
 
 URL_VARIABLE = "STENT_TEST_POSTGRES_URL"
 VERSION_VARIABLE = "STENT_TEST_POSTGRES_VERSION"
@@ -63,7 +63,8 @@ class Server:
     """Where it lives, if it was started here."""
 
     def database_url(self, name: str) -> str:
-        return conninfo.make_conninfo(self.url, dbname=name)
+        """A URL, not a connection string of another form: without :// it would name an SQLite file."""
+        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
     @property
     def pid(self) -> int:

@@ -31,7 +31,7 @@ from sqlalchemy.dialects import postgresql
 from stent.clock import Clock, SystemClock
 from stent.errors import OptionError, StoreUnavailableError
 from stent.history.operations import Operation, Outcome
-from stent.history.sql.postgres_batches import is_written_at_once, levels_of
+from stent.history.sql.postgres_batches import at_once, is_written_at_once, levels_of
 from stent.history.sql.postgres_connection import READ_SETTINGS, SETTINGS, Connection, configure, connect
 from stent.history.sql.postgres_errors import CONFLICTS, DUPLICATE, is_lost, shown, translated
 from stent.history.sql.postgres_news import News
@@ -203,13 +203,13 @@ class PostgresStore(Reads):
             self._pause.wait(CONFLICT_PAUSE_S * 2**attempt * self._ids.unit())
 
     def _write(self, operations: tuple[Operation, ...]) -> list[Outcome]:
-        levels = levels_of(operations)
+        is_at_once = not self._is_pooled and is_written_at_once(operations)
+        levels = [at_once(operations)] if is_at_once else levels_of(operations)
         batch = Batch(operations, levels, self._send)
-        at_once = not self._is_pooled and is_written_at_once(levels, operations)
         if self._test_clock is not None:
             now_us = str(self._test_clock.now_us())
             self._send([Statement("SELECT set_config('stent.now_us', %s, false)", (now_us,))])
-        if at_once:
+        if is_at_once:
             return batch.write()
         lead = [Statement("BEGIN")]
         if self._is_pooled:

@@ -77,6 +77,8 @@ def touched(operation: Operation) -> Touch | None:
             return Touch(frozenset(parts), frozenset({run_id, *(m.run_id for m in told)}))
         case Append():
             own = {operation.run_id, *(child.run_id for child in operation.children), *_keys(operation.messages)}
+            if operation.next_run is not None:
+                own.add(operation.next_run)
             told_runs = {message.run_id for message in operation.messages} - own
             return Touch(frozenset(own), frozenset(told_runs))
         case _:
@@ -87,17 +89,29 @@ def _keys(messages: Sequence[Message]) -> set[Hashable]:
     return {(message.run_id, message.key) for message in messages}
 
 
-def is_written_at_once(levels: Sequence[Level], operations: Sequence[Operation]) -> bool:
+def is_written_at_once(operations: Sequence[Operation]) -> bool:
     """Whether one statement writes the whole batch, so that it needs no transaction around it.
 
     Also when the answer is lost it is known what happened: both kinds carry a token that can be read back.
     """
-    if len(levels) != 1 or len(levels[0]) != 1:
-        return False
-    return all(
-        isinstance(operation, StartRun) or (isinstance(operation, Append) and is_one_statement(operation))
-        for operation in operations
-    )
+    run_ids: set[str] = set()
+    kind = type(operations[0])
+    for operation in operations:
+        match operation:
+            case StartRun(run):
+                run_ids.add(run.run_id)
+            case Append() if is_one_statement(operation):
+                run_ids.add(operation.run_id)
+            case _:
+                return False
+        if type(operation) is not kind:
+            return False
+    return len(run_ids) == len(operations)
+
+
+def at_once(operations: Sequence[Operation]) -> Level:
+    """The one level of a batch that is written at once."""
+    return [(type(operations[0]), list(range(len(operations))))]
 
 
 def locks_of(operations: Sequence[Operation]) -> Locks:
@@ -113,6 +127,8 @@ def locks_of(operations: Sequence[Operation]) -> Locks:
                 locks.runs |= {run_id} if message is None else {run_id, message.run_id}
             case Append():
                 locks.runs |= {operation.run_id, *(message.run_id for message in operation.messages)}
+                if operation.next_run is not None:
+                    locks.runs.add(operation.next_run)
                 locks.limit_keys |= {call.limit_key for call in operation.shared if call.limit_key is not None}
                 _begin(locks, operation.children)
             case ClaimRuns():

@@ -26,7 +26,9 @@ from stent.history.operations import (
 from stent.history.records import ClaimedCall, SharedCall
 from stent.history.sql import rows
 from stent.history.sql.parts import OpenPart, allotted, split
-from stent.history.sql.postgres_runs import READY_OF_RUN, offer, put
+from stent.history.sql.postgres_messages import put
+from stent.history.sql.postgres_runs import offer
+from stent.history.sql.postgres_starts import READY_OF_RUN
 from stent.history.sql.postgres_talk import NOW, Sent, Statement, Talk, texts
 from stent.history.sql.rows import (
     EVENT_COLUMNS,

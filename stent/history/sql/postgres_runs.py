@@ -1,237 +1,104 @@
-"""How runs begin, are told things, and go on: starts, messages and appends, on PostgreSQL.
+"""How runs go on: appends, with all that follows from them, on PostgreSQL.
 
 Rules of this file:
 - an `Append` is fenced by the statement that writes its events, which also locks the run; whatever else follows from
   it is written afterwards, under that lock, and only for runs that passed;
-- whoever changes what a run waits for locks the run first, so that a message and a release cannot miss each other;
-- who begins a run for a worker locks the worker, so that the run cannot come behind the worker's end.
+- whoever changes what a run waits for makes it ready in the same transaction;
+- a run is not completed over a cancel that waits for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
-from stent.history.events import EVENT_CODES, CancelRequested, SignalReceived
-from stent.history.operations import Append, Appended, Fenced, Outcome, Put, PutMessage, Started, StartRun
-from stent.history.records import TERMINAL_STATUSES, Message, NewRun
+from stent.history.operations import Append, Appended, Fenced, Outcome, Unread
+from stent.history.records import TERMINAL_STATUSES
 from stent.history.sql import rows
-from stent.history.sql.postgres_talk import NOW, Sent, Statement, Talk, texts
-from stent.history.sql.rows import (
-    EVENT_COLUMNS,
-    KIND_ACTIVITY,
-    KIND_CALL,
-    KIND_ORCHESTRATOR,
-    READY_COLUMNS,
-    RUN_COLUMNS,
+from stent.history.sql.postgres_messages import CANCEL_CODE, SIGNAL_CODE, put
+from stent.history.sql.postgres_starts import (
+    EVENT_VALUES,
+    EVENTS,
+    LARGE,
+    READY_OF_RUN,
+    event_values,
+    large_values,
+    start,
 )
-from stent.history.wire import EventRow
-
-_OUTSIDE_CODES = frozenset({EVENT_CODES[SignalReceived], EVENT_CODES[CancelRequested]})
-_ENDED = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
-
-_EVENTS = Sent(
-    "v",
-    {
-        "run_id": "text",
-        "seq": "int",
-        "epoch": "bigint",
-        "at_us": "bigint",
-        "code": "smallint",
-        "version": "smallint",
-        "call": "int",
-        "body": "text",
-        "codec": "smallint",
-        "payload": "bytea",
-        "hash": "bytea",
-        "token": "bytea",
-    },
-)
-_LARGE = Sent("p", {"run_id": "text", "seq": "int", "data": "bytea"})
-_EVENT_VALUES = ", ".join(f"v.{name}" for name in _EVENTS.columns)
-
-KIND_OF_ROLE = f"CASE role WHEN 'orchestrator' THEN {KIND_ORCHESTRATOR} ELSE {KIND_ACTIVITY} END"
-READY_OF_RUN = (
-    f"run_id, 0, -1, 0, function, {KIND_OF_ROLE}, NULL, 1, 1, queue, priority, tags, "
-    f"CASE WHEN started_at_us IS NULL THEN limit_key END, {NOW}, NULL, 0"
-)
-RUN_FOR_READY = "run_id, function, role, queue, priority, tags, limit_key, started_at_us"
-"""What READY_OF_RUN needs of a run."""
-
-# -- starting --------------------------------------------------------------------------------------------------------
-
-_NEW_RUNS = Sent(
-    "s",
-    {
-        "run_id": "text",
-        "function": "text",
-        "role": "text",
-        "queue": "text",
-        "priority": "int",
-        "tags": "text",
-        "limit_key": "text",
-        "parent_run": "text",
-        "parent_call": "int",
-        "parent_item": "int",
-        "owner": "text",
-        "due_us": "bigint",
-    },
-)
-_START = f"""
-WITH s AS MATERIALIZED (SELECT * FROM {_NEW_RUNS.sql}),
-alive AS MATERIALIZED (
-    SELECT worker_id FROM stent_workers WHERE worker_id IN (SELECT owner FROM s WHERE limit_key IS NULL)
-    ORDER BY worker_id FOR KEY SHARE
-),
-begun AS (
-    INSERT INTO stent_runs ({RUN_COLUMNS})
-    SELECT s.run_id, s.function, s.role, CASE WHEN a.worker_id IS NULL THEN 'pending' ELSE 'running' END, s.queue,
-        s.priority, s.tags, s.limit_key, s.parent_run, s.parent_call, s.parent_item,
-        CASE WHEN a.worker_id IS NULL THEN 0 ELSE 1 END, a.worker_id, {NOW},
-        CASE WHEN a.worker_id IS NOT NULL THEN {NOW} END, NULL, NULL, 0
-    FROM s LEFT JOIN alive a ON a.worker_id = s.owner AND s.limit_key IS NULL
-    ORDER BY s.run_id
-    ON CONFLICT (run_id) DO NOTHING
-    RETURNING {RUN_FOR_READY}, owner
-),
-first AS (
-    INSERT INTO stent_events ({EVENT_COLUMNS})
-    SELECT {_EVENT_VALUES} FROM {_EVENTS.sql} JOIN begun USING (run_id)
-),
-large AS (
-    INSERT INTO stent_payloads (run_id, seq, data)
-    SELECT run_id, p.seq, p.data FROM {_LARGE.sql} JOIN begun USING (run_id)
-),
-later AS (
-    INSERT INTO stent_sleeping (run_id, due_at_us) SELECT run_id, s.due_us FROM begun JOIN s USING (run_id)
-    WHERE begun.owner IS NULL AND s.due_us > {NOW}
-    ON CONFLICT (run_id) DO UPDATE SET due_at_us = excluded.due_at_us
-),
-now AS (
-    INSERT INTO stent_ready ({READY_COLUMNS}) SELECT {READY_OF_RUN} FROM begun
-    WHERE owner IS NULL AND run_id NOT IN (SELECT run_id FROM s WHERE due_us > {NOW})
-    ON CONFLICT DO NOTHING
-)
-SELECT run_id FROM begun
-"""
-_FIRST_TOKENS = "SELECT run_id, token FROM stent_events WHERE run_id = ANY(%s::text[]) AND seq = 1"
-
-
-def _start(runs: Sequence[NewRun]) -> Statement:
-    started = [run.started for run in runs]
-    new = (
-        (
-            *(run.run_id, run.function, run.role, run.queue, run.priority, rows.tags_text(run.tags), run.limit_key),
-            *(run.parent_run, run.parent_call, run.parent_item, run.owner, run.due_us),
-        )
-        for run in runs
-    )
-    return Statement(_START, (*_NEW_RUNS.values(new), *_event_values(started), *_large_values(started)))
-
-
-def start_runs(operations: Sequence[StartRun]) -> Talk:
-    """A run that is there already counts as created if this very start created it: its answer was lost."""
-    runs = [operation.run for operation in operations]
-    (begun,) = yield [_start(runs)]
-    created = {run_id for (run_id,) in begun}
-    others = {run.run_id: run.started.token for run in runs if run.run_id not in created}
-    if others:
-        (found,) = yield [Statement(_FIRST_TOKENS, (texts(others),))]
-        created |= {run_id for run_id, token in found if token is not None and bytes(token) == others[run_id]}
-    return [Started(run.run_id in created) for run in runs]
-
-
-# -- messages --------------------------------------------------------------------------------------------------------
-
-_MESSAGES = Sent(
-    "m",
-    {
-        "run_id": "text",
-        "key": "text",
-        "code": "smallint",
-        "version": "smallint",
-        "call": "int",
-        "body": "text",
-        "codec": "smallint",
-        "payload": "bytea",
-        "is_outside": "boolean",
-        "is_cancel": "boolean",
-    },
-    has_place=True,
-)
-# A run that nobody has begun is ready already, or waits for its first time: only a cancel may wake it.
-_PUT = f"""
-WITH m AS MATERIALIZED (SELECT * FROM {_MESSAGES.sql}),
-told AS MATERIALIZED (
-    SELECT {RUN_FOR_READY}, status, owner FROM stent_runs WHERE run_id IN (SELECT run_id FROM m)
-    ORDER BY run_id FOR NO KEY UPDATE
-),
-kept AS (
-    INSERT INTO stent_inbox (run_id, key, code, version, call, body, codec, payload, put_at_us)
-    SELECT m.run_id, m.key, m.code, m.version, m.call, m.body, m.codec, m.payload, {NOW}
-    FROM m JOIN told USING (run_id) WHERE NOT (m.is_outside AND told.status IN ({_ENDED}))
-    ORDER BY m.place
-    ON CONFLICT (run_id, key) DO NOTHING
-    RETURNING run_id, key
-),
-woken AS (
-    INSERT INTO stent_ready ({READY_COLUMNS}) SELECT {READY_OF_RUN} FROM told
-    WHERE owner IS NULL AND EXISTS (
-        SELECT 1 FROM kept JOIN m USING (run_id, key)
-        WHERE kept.run_id = told.run_id AND (told.status <> 'pending' OR m.is_cancel)
-    )
-    ON CONFLICT DO NOTHING
-)
-SELECT CASE WHEN told.run_id IS NULL THEN 'unknown' WHEN m.is_outside AND told.status IN ({_ENDED}) THEN 'ended'
-    WHEN kept.key IS NULL THEN 'duplicate' ELSE 'delivered' END
-FROM m LEFT JOIN told USING (run_id) LEFT JOIN kept ON kept.run_id = m.run_id AND kept.key = m.key
-ORDER BY m.place
-"""
-
-
-def put(messages: Iterable[Message]) -> Statement:
-    table = (
-        (
-            *rows.inbox_values(message, 0)[:-1],
-            EVENT_CODES[type(message.event)] in _OUTSIDE_CODES,
-            type(message.event) is CancelRequested,
-        )
-        for message in messages
-    )
-    return Statement(_PUT, _MESSAGES.values(table))
-
-
-def put_messages(operations: Sequence[PutMessage]) -> Talk:
-    (results,) = yield [put(operation.message for operation in operations)]
-    return [Put(result) for (result,) in results]
-
-
-# -- appending -------------------------------------------------------------------------------------------------------
+from stent.history.sql.postgres_talk import NOW, Sent, Statement, Talk, plain_text, texts
+from stent.history.sql.rows import EVENT_COLUMNS, KIND_CALL, READY_COLUMNS
 
 _WANTED = Sent("w", {"run_id": "text", "epoch": "bigint", "first_seq": "int"})
-_FENCE = f"""
-WITH held AS MATERIALIZED (
+_CONSUMED = Sent("c", {"run_id": "text", "key": "text"})
+_NEXT = f"""
     SELECT r.run_id FROM {_WANTED.sql} JOIN stent_runs r ON r.run_id = w.run_id AND r.epoch = w.epoch
     WHERE w.first_seq IS NULL
         OR w.first_seq = coalesce((SELECT max(e.seq) FROM stent_events e WHERE e.run_id = w.run_id), 0) + 1
     ORDER BY r.run_id FOR NO KEY UPDATE OF r
-),
+"""
+_HELD = f"WITH held AS MATERIALIZED ({_NEXT})"
+# The run was locked by an earlier statement: whatever cancel there is, this one sees.
+_HELD_WITHOUT_CANCEL = f"""
+WITH next AS MATERIALIZED ({_NEXT}),
+held AS MATERIALIZED (
+    SELECT run_id FROM next WHERE run_id <> ALL(%s::text[]) OR NOT EXISTS (
+        SELECT 1 FROM stent_inbox i WHERE i.run_id = next.run_id AND i.code = {CANCEL_CODE} AND NOT EXISTS (
+            SELECT 1 FROM {_CONSUMED.sql} WHERE c.run_id = i.run_id AND c.key = i.key
+        )
+    )
+)
+"""
+_WRITTEN = f""",
 written AS (
-    INSERT INTO stent_events ({EVENT_COLUMNS}) SELECT {_EVENT_VALUES} FROM {_EVENTS.sql} JOIN held USING (run_id)
+    INSERT INTO stent_events ({EVENT_COLUMNS}) SELECT {EVENT_VALUES} FROM {EVENTS.sql} JOIN held USING (run_id)
 )
 """
 _LARGE_TOO = f""",
 large AS (
     INSERT INTO stent_payloads (run_id, seq, data)
-    SELECT run_id, p.seq, p.data FROM {_LARGE.sql} JOIN held USING (run_id)
+    SELECT run_id, p.seq, p.data FROM {LARGE.sql} JOIN held USING (run_id)
 )
 """
-_APPEND = f"{_FENCE} SELECT run_id FROM held"
-_APPEND_LARGE = f"{_FENCE}{_LARGE_TOO} SELECT run_id FROM held"
+_WHO = "SELECT run_id, false FROM held"
+_WHO_AND_WHO_NOT = "SELECT run_id, run_id NOT IN (SELECT run_id FROM held) FROM next"
+_APPEND = {  # by: whether a run would be completed, whether a payload is large
+    (completes, is_large): (_HELD_WITHOUT_CANCEL if completes else _HELD)
+    + (_WRITTEN + _LARGE_TOO if is_large else _WRITTEN)
+    + (_WHO_AND_WHO_NOT if completes else _WHO)
+    for completes in (False, True)
+    for is_large in (False, True)
+}
+
+SMALL_APPEND_ROWS = 8  # up to here, the events of one run travel as plain values: a third less time than arrays
+_EVENT_MARKS = ", ".join(f"%s::{kind}" for kind in EVENTS.kinds)
+
+
+@cache
+def _append_one(row_count: int) -> str:
+    """The same fence for one run, where nothing has to be ordered or joined."""
+    values = ", ".join([f"({_EVENT_MARKS})"] * row_count)
+    return f"""
+WITH held AS MATERIALIZED (
+    SELECT run_id FROM stent_runs WHERE run_id = %s AND epoch = %s::bigint
+        AND %s::int = coalesce((SELECT max(e.seq) FROM stent_events e WHERE e.run_id = %s), 0) + 1
+    FOR NO KEY UPDATE
+)
+INSERT INTO stent_events ({EVENT_COLUMNS})
+SELECT v.* FROM held, (VALUES {values}) AS v ({", ".join(EVENTS.columns)}) RETURNING run_id, false
+"""
+
 
 _PLACES = Sent("w", {"run_id": "text", "seq": "int"})
 _TOKENS = f"SELECT run_id, token FROM stent_events JOIN {_PLACES.sql} USING (run_id, seq)"
-_CONSUMED = Sent("c", {"run_id": "text", "key": "text"})
 _CONSUME = f"DELETE FROM stent_inbox i USING {_CONSUMED.sql} WHERE i.run_id = c.run_id AND i.key = c.key"
+_CHAINS = Sent("w", {"run_id": "text", "next_run": "text"}, has_place=True)
+_HAND_ON = f"""
+INSERT INTO stent_inbox (run_id, key, code, version, call, body, codec, payload, put_at_us)
+SELECT w.next_run, i.key, i.code, i.version, i.call, i.body, i.codec, i.payload, i.put_at_us
+FROM {_CHAINS.sql} JOIN stent_inbox i ON i.run_id = w.run_id AND i.code = {SIGNAL_CODE}
+ORDER BY w.place, i.n ON CONFLICT (run_id, key) DO NOTHING
+"""
+_HANDED_ON = f"DELETE FROM stent_inbox WHERE run_id = ANY(%s::text[]) AND code = {SIGNAL_CODE}"
 _READY = Sent(
     "d",
     {
@@ -300,15 +167,17 @@ def is_one_statement(operation: Append) -> bool:
         or operation.withdrawn
         or operation.status is not None
         or operation.release is not None
+        or operation.next_run is not None
     )
 
 
 def append_events(operations: Sequence[Append]) -> Talk:
     """Appends to different runs."""
     (passed,) = yield [_fenced(operations)]
-    held = {run_id for (run_id,) in passed}
+    held = {run_id for run_id, is_unread in passed if not is_unread}
+    unread = {run_id for run_id, _ in passed} - held
     going = [operation for operation in operations if operation.run_id in held]
-    refused = [operation for operation in operations if operation.run_id not in held and operation.rows]
+    refused = [op for op in operations if op.run_id not in held | unread and op.rows]
     statements = _follow_ups(going)
     withdraws = any(operation.withdrawn for operation in going)
     if refused:
@@ -320,7 +189,10 @@ def append_events(operations: Sequence[Append]) -> Talk:
     if withdraws:
         for run_id, call, first_item in answers[_withdrawn_place(statements)]:
             cancelled.setdefault(run_id, []).append((call, first_item))
-    return [_outcome(operation, held, known, cancelled) for operation in operations]
+    return [
+        Unread() if operation.run_id in unread else _outcome(operation, held, known, cancelled)
+        for operation in operations
+    ]
 
 
 def _outcome(
@@ -346,24 +218,41 @@ def _fenced(operations: Sequence[Append]) -> Statement:
         for operation in operations
     ]
     written = [row for operation in operations for row in operation.rows]
-    values = [*_WANTED.values(wanted), *_event_values(written)]
-    if any(rows.large_payload(row) is not None for row in written):
-        return Statement(_APPEND_LARGE, [*values, *_large_values(written)])
-    return Statement(_APPEND, values)
+    is_large = any(rows.large_payload(row) is not None for row in written)
+    completing = [operation.run_id for operation in operations if operation.status == "completed"]
+    if len(operations) == 1 and 0 < len(written) <= SMALL_APPEND_ROWS and not is_large and not completing:
+        run_id, epoch, first_seq = wanted[0]
+        plain = [plain_text(value) for row in written for value in rows.event_values(row)]
+        return Statement(_append_one(len(written)), [run_id, str(epoch), str(first_seq), run_id, *plain])
+    values = _WANTED.values(wanted)
+    if completing:
+        values += [texts(completing), *_CONSUMED.values(_consumed(operations))]
+    values += event_values(written)
+    if is_large:
+        values += large_values(written)
+    return Statement(_APPEND[bool(completing), is_large], values)
+
+
+def _consumed(operations: Sequence[Append]) -> list[tuple[str, str]]:
+    return [(operation.run_id, key) for operation in operations for key in operation.consumed]
 
 
 def _follow_ups(operations: Sequence[Append]) -> list[Statement]:
     """All that follows from appends that were written, in order."""
     statements = []
-    consumed = [(operation.run_id, key) for operation in operations for key in operation.consumed]
+    consumed = _consumed(operations)
     if consumed:
         statements.append(Statement(_CONSUME, _CONSUMED.values(consumed)))
     children = {child.run_id: child for operation in reversed(operations) for child in reversed(operation.children)}
     if children:
-        statements.append(_start([children[run_id] for run_id in sorted(children)]))
+        statements.append(start([children[run_id] for run_id in sorted(children)]))
     messages = [message for operation in operations for message in operation.messages]
     if messages:
         statements.append(put(messages))
+    chains = [(operation.run_id, operation.next_run) for operation in operations if operation.next_run is not None]
+    if chains:
+        statements.append(Statement(_HAND_ON, _CHAINS.values(chains)))
+        statements.append(Statement(_HANDED_ON, (texts(run_id for run_id, _ in chains),)))
     shared = [call.named() for operation in operations for call in operation.shared]
     if shared:
         statements.append(offer(rows.ready_values(call, KIND_CALL, 0)[:13] for call in shared))
@@ -408,15 +297,6 @@ def _state_changes(operations: Sequence[Append]) -> list[Statement]:
 def offer(table: Iterable[rows.Row]) -> Statement:
     """Offer shared calls: the first 13 of READY_COLUMNS."""
     return Statement(_OFFER, _READY.values(table))
-
-
-def _event_values(event_rows: Iterable[EventRow]) -> list[str]:
-    return _EVENTS.values(map(rows.event_values, event_rows))
-
-
-def _large_values(event_rows: Iterable[EventRow]) -> list[str]:
-    large = ((row.run_id, row.seq, rows.large_payload(row)) for row in event_rows)
-    return _LARGE.values(row for row in large if row[2] is not None)
 
 
 def _storable(text: str | None) -> str | None:

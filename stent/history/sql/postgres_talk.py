@@ -64,6 +64,7 @@ class Sent:
         names = [*columns, "place"] if has_place else list(columns)
         ordinality = " WITH ORDINALITY" if has_place else ""
         self.columns = tuple(columns)
+        self.kinds = tuple(columns.values())
         self.sql = f"unnest({kinds}){ordinality} AS {name} ({', '.join(names)})"
         self._writers = [_WRITERS.get(kind, numbers) for kind in columns.values()]
 
@@ -89,6 +90,13 @@ def texts(values: Iterable[str | None]) -> str:
 
 def blobs(values: Iterable[bytes | None]) -> str:
     return "{" + ",".join(["NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values]) + "}"
+
+
+def plain_text(value: int | str | bytes | None) -> str | None:
+    """A value for a placeholder with a cast. As text all values look alike, and so do the statements that hold them."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    return None if value is None else str(value)
 
 
 def _quoted(value: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stent.history.operations import GiveBack, Reaped, ReapWorkers, RegisterWorker, Renewed, RenewWorker
-from stent.history.sql.postgres_runs import READY_OF_RUN, RUN_FOR_READY
+from stent.history.sql.postgres_starts import READY_OF_RUN, RUN_FOR_READY
 from stent.history.sql.postgres_talk import NOW, Sent, Statement, Talk, texts
 from stent.history.sql.rows import READY_COLUMNS
 

@@ -24,7 +24,9 @@ from stent.history.operations import (
 )
 from stent.history.sql.postgres_batches import Level, locks_of
 from stent.history.sql.postgres_claims import claim_calls, claim_runs, finish_calls, lock_limits
-from stent.history.sql.postgres_runs import append_events, put_messages, start_runs
+from stent.history.sql.postgres_messages import put_messages
+from stent.history.sql.postgres_runs import append_events
+from stent.history.sql.postgres_starts import start_runs
 from stent.history.sql.postgres_talk import NOW, Answers, Send, Statement, Talk, converse, texts
 from stent.history.sql.postgres_workers import give_back, lock_workers, reap_workers, register_worker, renew_worker
 
