@@ -169,10 +169,13 @@ class Bodies:
         self._running: set[Body] = set()  # not by place: a body that ignores its stop may be here beside its successor
         self._threads: ThreadPoolExecutor | None = None
         self._is_closed = False
+        self.reserved = 0
+        """Slots that a claim on its way has asked for."""
 
     @property
     def free_slots(self) -> int:
-        return max(0, self.slots - len(self._running))
+        """Slots that nobody has and no claim has asked for."""
+        return max(0, self.slots - len(self._running) - self.reserved)
 
     @property
     def running_count(self) -> int:

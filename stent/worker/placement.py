@@ -62,6 +62,11 @@ class Placement:
             self._promised.add(run.run_id)
         return self._worker_id
 
+    @property
+    def promised_count(self) -> int:
+        """How many activities were promised a slot that they do not have yet."""
+        return len(self._promised)
+
     def settle(self, run_id: str) -> None:
         """A run that was promised a slot has it, or was not started after all."""
         self._promised.discard(run_id)

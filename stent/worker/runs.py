@@ -176,7 +176,7 @@ class Runs:
             self._on_ready()
         if held.state.batches or held.batches:
             self._work.tend_batches(held)
-        if held.deliveries and not held.is_dropped:
+        if (held.deliveries or held.offers) and not held.is_dropped:
             self.pump(held)
         if held.is_quiet or held.is_dropped:
             self._on_quiet()

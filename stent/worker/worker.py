@@ -114,7 +114,6 @@ class Worker:
         log.info("worker_started", worker_id=self.worker_id, slots=self.options.slots)
         try:
             await self._reap(await self._lease.dead_peers())
-            self.is_ready.set()
             await self._attend()
         finally:
             link.unlisten(self._on_news)
@@ -161,6 +160,7 @@ class Worker:
                     await self._wakeup.wait()
                 self._wakeup.clear()
                 await self._take_on()
+                self.is_ready.set()  # what was there before is taken on: from here on slots go to what comes
             except StoreUnavailableError as error:
                 log.warning("store_unavailable", error=str(error), retry_in_s=STORE_PAUSE_S)
                 self._must_look = True
@@ -201,7 +201,7 @@ class Worker:
             await self._lease.renew()
         if glance.has_expired or dead:
             await self._reap(dead)
-        if glance.has_ready or self._is_sleeper_due(glance):
+        if glance.has_ready or _is_sleeper_due(glance, store.now_us()):
             self._may_claim = True
         if glance.has_stalled:
             await self._try_stalled()
@@ -228,15 +228,22 @@ class Worker:
             await link.commit(GiveBack(self.worker_id, tuple(runs), tuple(calls)))
             self._may_claim = True
 
-    def _is_sleeper_due(self, glance: Glance) -> bool:
-        return glance.next_due_us is not None and glance.next_due_us <= self._link.store.now_us()
-
     async def _claim(self) -> None:
         """Take on what is ready and fits."""
         link = self._link
         await self._lease.write_limits()
         can = Capabilities(link.registry.names(), self.options.queues, self.options.tags)
-        slots = max(0, self._bodies.free_slots - self._bodies.waiting_count)
+        slots = max(0, self._bodies.free_slots - self._bodies.waiting_count - self.runs.placement.promised_count)
+        self._bodies.reserved = slots
+        try:
+            taken = await self._take_claimed(can, slots)
+        finally:
+            self._bodies.reserved = 0
+        self._left_some = taken >= slots
+
+    async def _take_claimed(self, can: Capabilities, slots: int) -> int:
+        """Claim, and begin what was claimed; how many slots that takes."""
+        link = self._link
         taken = 0
         claims = [link.commit(ClaimRuns(self.worker_id, can, RUNS_A_CLAIM, slots))]
         if slots:
@@ -250,7 +257,7 @@ class Worker:
                 for call in claimed.calls:
                     self._shared.take_on(call)
                     taken += call.call.size
-        self._left_some = taken >= slots
+        return taken
 
     async def _adopt_claimed(self, claimed: Sequence[RunRow] = ()) -> None:
         """Go on with runs that were claimed: kept in mind until they are read, for nobody else will take them."""
@@ -371,3 +378,8 @@ class Worker:
     async def _reap(self, dead: tuple[str, ...]) -> None:
         if await self._lease.reap(dead):
             self._on_ready()
+
+
+def _is_sleeper_due(glance: Glance, now_us: int) -> bool:
+    """Whether a run that nobody holds wakes now."""
+    return glance.next_due_us is not None and glance.next_due_us <= now_us

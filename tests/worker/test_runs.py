@@ -14,6 +14,8 @@ from stent.history.operations import Append, Operation, Outcome, PutMessage
 from stent.history.records import Message
 from stent.history.sql.sqlite import SQLiteStore
 from stent.worker import runs as module
+from stent.worker.draft import Plan
+from stent.worker.offers import shared_call
 from tests.worker.desk import payload
 from tests.worker.world import World
 
@@ -302,3 +304,27 @@ async def test_a_late_answer_to_a_run_that_has_ended_leaves_no_event(world: Worl
     await world.until(lambda: not world.node.store.load_runs([run_id])[0].inbox)
     await world.until(lambda: len(worker.runs.held) == 0)
     assert ["RunStarted", "RunCompleted"] == world.types_of(run_id)
+
+
+async def test_what_is_offered_while_a_write_is_in_flight_is_written_next(world: World) -> None:
+    """Found under load: the retry of a limited call lay there until another event of its run came, or for ever."""
+
+    @world.durable(queue="elsewhere")
+    async def far() -> str:
+        return "done"
+
+    @world.durable
+    async def caller() -> str:
+        return str(await far())
+
+    worker = await world.node.work(queues=frozenset({"default"}))
+    run_id = await world.start(caller)
+    await world.until(lambda: run_id in worker.runs.held and worker.runs.held.is_quiet)
+    held = worker.runs.held.get(run_id)
+    assert held is not None
+    function = world.registry.find(held.state.calls[1].function)
+    worker.runs._submit(held, Plan(Append(run_id, held.epoch), []))
+    held.offer(shared_call(run_id, held.state.calls[1], function))
+    worker.runs.pump(held)
+    assert held.offers, "the write in flight does not take it along"
+    await world.until(lambda: not held.offers and not held.is_committing)

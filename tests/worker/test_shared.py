@@ -149,8 +149,9 @@ async def test_a_dropped_run_leaves_the_claims_of_its_worker_alone(world: World)
     worker.runs.drop(held)
     assert 1 == worker._bodies.running_count
     gate.set()
-    await world.until(lambda: len(worker._shared) == 0)
+    await world.until(lambda: bool(world.node.store.load_runs([run_id])[0].inbox))
     assert ["CallCompleted"] == [row.message.event.type for row in world.node.store.load_runs([run_id])[0].inbox]
+    assert 0 == len(worker._shared)
 
 
 async def test_a_limit_holds_over_calls_maps_and_runs_together(world: World) -> None:
