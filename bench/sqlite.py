@@ -8,7 +8,7 @@ import resource
 import sqlite3
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,51 +99,43 @@ async def _serving(folder: Path) -> AsyncIterator[tuple[Stent, Counted]]:
         yield executor, counted
 
 
-@contextlib.contextmanager
-def _timed(found: dict[str, Any]) -> Iterator[None]:
-    began_s = time.perf_counter()
-    yield
-    found["seconds"] = round(time.perf_counter() - began_s, 4)
-
-
 async def sequential(folder: Path, scale: float) -> dict[str, Any]:
     """One orchestrator, one activity after the other."""
     count = max(50, round(CALLS * scale))
-    async with _serving(folder) as (_, counted):
-        found: dict[str, Any] = {"calls": count}
-        with _timed(found):
-            await one_after_another(count)
-        return _with_costs(found, counted, count)
+    return await _costs(folder, count, lambda: one_after_another(count))
 
 
 async def many(folder: Path, scale: float) -> dict[str, Any]:
     """Twenty orchestrators at once, a hundred activities each."""
     calls = max(10, round(CALLS_A_RUN * scale))
-    async with _serving(folder) as (_, counted):
-        found: dict[str, Any] = {"calls": RUNS * calls}
-        with _timed(found):
-            await asyncio.gather(*[one_after_another(calls) for _ in range(RUNS)])
-        return _with_costs(found, counted, RUNS * calls)
+    return await _costs(folder, RUNS * calls, lambda: asyncio.gather(*[one_after_another(calls) for _ in range(RUNS)]))
 
 
 async def gather(folder: Path, scale: float) -> dict[str, Any]:
     """One orchestrator that starts all its activities at once."""
     count = max(50, round(CHILDREN * scale))
-    async with _serving(folder) as (_, counted):
-        found: dict[str, Any] = {"calls": count}
-        with _timed(found):
-            await all_at_once(count)
-        return _with_costs(found, counted, count)
+    return await _costs(folder, count, lambda: all_at_once(count))
 
 
 async def mapped(folder: Path, scale: float) -> dict[str, Any]:
     """One map."""
     count = max(100, round(ITEMS * scale))
+    return await _costs(folder, count, lambda: as_one_batch(count))
+
+
+async def _costs(folder: Path, calls: int, work: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
+    """Rate, commits and statements of some work that makes so many calls."""
     async with _serving(folder) as (_, counted):
-        found: dict[str, Any] = {"calls": count}
-        with _timed(found):
-            await as_one_batch(count)
-        return _with_costs(found, counted, count)
+        began_s = time.perf_counter()
+        await work()
+        took_s = time.perf_counter() - began_s
+        return {
+            "calls": calls,
+            "seconds": round(took_s, 4),
+            "calls_per_s": round(calls / took_s, 1),
+            "commits_per_call": round(counted.commits / calls, 4),
+            "statements_per_call": round(counted.statements / calls, 4),
+        }
 
 
 async def empty(folder: Path, scale: float) -> dict[str, Any]:
@@ -187,12 +179,3 @@ async def idle(folder: Path, scale: float) -> dict[str, Any]:
             "core_share": round(cpu_s / took_s, 5),
             "statements_per_s": round((counted.statements + reads) / took_s, 3),
         }
-
-
-def _with_costs(found: dict[str, Any], counted: Counted, calls: int) -> dict[str, Any]:
-    return {
-        **found,
-        "calls_per_s": round(calls / found["seconds"], 1),
-        "commits_per_call": round(counted.commits / calls, 4),
-        "statements_per_call": round(counted.statements / calls, 4),
-    }

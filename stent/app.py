@@ -28,7 +28,6 @@ from stent.history.fold import Status
 from stent.ids import RandomIds
 from stent.registry import default_registry
 from stent.result import Result
-from stent.worker.worker import WorkerOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,7 +78,7 @@ class Stent:
         left as by a cancellation, and the process ends with status 143.
         """
         executor = cls(backend)
-        options = _worker_options(**serve_options)
+        options = worker_options(**serve_options)
         await executor._client.link()
         current.push(executor._client)
         main = asyncio.current_task()
@@ -155,7 +154,7 @@ class Stent:
         narrow what is taken. `lease_duration` is how long others wait for a worker that went silent on another
         machine; `grace` how long running bodies may go on when it is drained, which SIGTERM does.
         """
-        options = _worker_options(
+        options = worker_options(
             max_concurrency=max_concurrency,
             queues=queues,
             tags=tags,
@@ -271,26 +270,6 @@ def _backend(given: object) -> StoreBackend:
         return backend_of(given)
     raise NotConfiguredError(
         f"{given!r} is no backend", fix='Stent.backends.SQLiteBackend("app.db"), or a URL such as sqlite:///app.db'
-    )
-
-
-def _worker_options(
-    max_concurrency: int = 10,
-    queues: Iterable[str] | None = None,
-    tags: Iterable[str] | None = None,
-    lease_duration: Duration = timedelta(seconds=10),
-    poll_interval: Duration = 1.0,
-    grace: Duration = 1.0,
-    until_idle: bool = False,
-) -> WorkerOptions:
-    return worker_options(
-        max_concurrency=max_concurrency,
-        queues=queues,
-        tags=tags,
-        lease_duration=lease_duration,
-        poll_interval=poll_interval,
-        grace=grace,
-        until_idle=until_idle,
     )
 
 

@@ -81,7 +81,8 @@ class SQLiteBackend(StoreBackend):
     """One SQLite file, shared by any number of processes of one machine.
 
     `durability="fsync"` (default): what was acknowledged survives a power failure. `"relaxed"`: the last commits may be
-    lost when the operating system dies, never when only a process does; about five times as many commits a second.
+    lost when the operating system dies, never when only a process does. Plain sqlite3 took 11 to 12 times as many
+    single-row commits a second that way (2026-11, one shared two-core machine).
     """
 
     def __init__(

@@ -7,15 +7,12 @@ secrets: knowing one gives no right to anything.
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import secrets
-import threading
 from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u to misread
 _RUN_ID_CHARACTERS = 26
-_BLOCK_BYTES = 1024
 
 
 Generator = random.Random
@@ -37,36 +34,19 @@ class Ids(Protocol):
 
 
 class RandomIds:
-    """Ids and chance of the operating system, fetched in blocks: one system call a number was a fifth of a call."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._block = b""
-        self._process_id = 0
+    """Ids and chance of the operating system."""
 
     def run_id(self) -> str:
-        return _spell(self._bits(130))
+        return _spell(secrets.randbits(130))
 
     def worker_id(self) -> str:
-        return "w" + _spell(self._bits(130))
+        return "w" + _spell(secrets.randbits(130))
 
     def token(self) -> bytes:
-        return self._bytes(16)
+        return secrets.token_bytes(16)
 
     def unit(self) -> float:
-        return self._bits(53) / (1 << 53)
-
-    def _bits(self, count: int) -> int:
-        return int.from_bytes(self._bytes((count + 7) // 8), "big") >> (-count % 8)
-
-    def _bytes(self, count: int) -> bytes:
-        """Bytes that were never handed out before, here or in a process that this one was forked from."""
-        with self._lock:
-            if len(self._block) < count or self._process_id != os.getpid():
-                self._block = secrets.token_bytes(_BLOCK_BYTES)
-                self._process_id = os.getpid()
-            taken, self._block = self._block[:count], self._block[count:]
-            return taken
+        return secrets.randbits(53) / (1 << 53)
 
     def generator(self) -> Generator:
         """A generator with a seed of its own, for programs that run outside of any run."""

@@ -29,12 +29,8 @@ class FunctionOptions:
     """What `@Stent.durable(...)` was given, checked and in the engine's units."""
 
     max_concurrent: int | None = None
-    rate_limit: tuple[int, int] | None = None  # (starts, period in microseconds)
     retry_policy: RetryPolicy | None = None
     timeout_us: int | None = None
-    cached: bool = False
-    idempotent: bool = False
-    idempotency_key_func: Callable[..., str] | None = None
     version: str | None = None
     queue: str | None = None
     tags: tuple[str, ...] = ()

