@@ -10,7 +10,9 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from stent.codec import Payload
@@ -340,6 +342,23 @@ EVENT_TYPES: dict[int, type[Event]] = {code: kind for kind, code in EVENT_CODES.
 EVENT_TYPES_BY_NAME: dict[str, type[Event]] = {kind.__name__: kind for kind in EVENT_CODES}
 DELIVERIES: frozenset[type[Event]] = frozenset(kind for kind in EVENT_CODES if kind.is_delivery)
 TERMINALS: frozenset[type[Event]] = frozenset(kind for kind in EVENT_CODES if kind.is_terminal)
+
+
+def placed(event: Event, seq: int, at_us: int) -> Event:
+    """The same event at another place. `dataclasses.replace` does it too, and takes five times as long."""
+    kind = type(event)
+    return kind(seq, at_us, *_rest_of[kind](event))
+
+
+def _getter(kind: type[Event]) -> Callable[[Event], tuple[Any, ...]]:
+    """What an event says beside its place, in the order of its fields."""
+    names = [field.name for field in fields(kind)][2:]
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda event: tuple(getattr(event, name) for name in names)
+
+
+_rest_of: dict[type[Event], Callable[[Event], tuple[Any, ...]]] = {kind: _getter(kind) for kind in EVENT_CODES}
 
 
 def ranges_of(indexes: list[int]) -> tuple[tuple[int, int], ...]:

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any
+from dataclasses import MISSING, Field, fields
+from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pydantic_core import from_json
 
 from stent.codec import Payload
 from stent.errors import CorruptHistoryError
-from stent.history.events import EVENT_CODES, EVENT_TYPES, PAYLOAD_FIELDS, Event
+from stent.history.events import EVENT_CODES, EVENT_TYPES, PAYLOAD_FIELDS, CallOptions, CallScheduled, Event
 
 Body = dict[str, Any]
 Upcaster = Callable[[Body], Body]
@@ -31,12 +31,12 @@ UPCASTERS: dict[tuple[int, int], Upcaster] = {}
 """(event code, version) -> function that lifts a body to the next version."""
 
 HASH_BYTES = 16
+_blake2b = hashlib.blake2b
 _COLUMNS = frozenset({"seq", "at_us", "call"})
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """One event as the stores keep it."""
+class EventRow(NamedTuple):
+    """One event as the stores keep it. A tuple, for two of them are made with every call."""
 
     run_id: str
     seq: int
@@ -74,6 +74,10 @@ class _Shape:
 
 
 _BODY_WRITER: TypeAdapter[Body] = TypeAdapter(Body)
+
+_CALL_BODIES_KEPT = 10_000
+_call_bodies: dict[tuple[Any, ...], tuple[CallOptions, str | None]] = {}
+"""What a call's event says beside its number and arguments -> its text. The options are kept for their `id`."""
 
 
 def encode(event: Event, run_id: str, epoch: int, previous_hash: bytes, token: bytes | None = None) -> EventRow:
@@ -190,18 +194,36 @@ def _chain(
     payload: Payload | None,
     token: bytes | None,
 ) -> bytes:
-    head = f"{seq},{epoch},{at_us},{code},{version},{call},{0 if body is None else len(body)},{body}"
-    digest = hashlib.blake2b(previous, digest_size=HASH_BYTES)
+    head = f"{seq},{epoch},{at_us},{code},{version},{call},{0 if body is None else len(body)},{body}".encode()
     if token is not None:
-        digest.update(b"%d:%b," % (len(token), token))
-    digest.update(head.encode())
+        head = b"%d:%b,%b" % (len(token), token, head)
     if payload is not None:
-        digest.update(b"%d," % payload.codec)
-        digest.update(payload.data)
-    return digest.digest()
+        # A large payload is copied once here: still cheaper than three updates of a small one, and those are most.
+        head = b"%b%d,%b" % (head, payload.codec, payload.data)
+    return _blake2b(previous + head, digest_size=HASH_BYTES).digest()
 
 
 def _body_text(event: Event, shape: _Shape) -> str | None:
+    if type(event) is CallScheduled and event.child_run is None:
+        return _call_body(event, shape)
+    return _written_body(event, shape)
+
+
+def _call_body(event: CallScheduled, shape: _Shape) -> str | None:
+    """The body of a call of an activity: calls made at one place in the code all have the same."""
+    options = event.options
+    key = (event.function, event.role, event.path, event.site, id(options))
+    known = _call_bodies.get(key)
+    if known is not None and known[0] is options:
+        return known[1]
+    body = _written_body(event, shape)
+    if len(_call_bodies) >= _CALL_BODIES_KEPT:
+        _call_bodies.clear()
+    _call_bodies[key] = (options, body)
+    return body
+
+
+def _written_body(event: Event, shape: _Shape) -> str | None:
     body: Body = {}
     for name in shape.names:
         value = getattr(event, name)

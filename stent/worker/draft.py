@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stent.history import wire
-from stent.history.events import CancelRequested, Event, RunCancelled, RunTimedOut, SignalReceived, TimerFired
+from stent.history.events import CancelRequested, Event, RunCancelled, RunTimedOut, SignalReceived, TimerFired, placed
 from stent.history.fold import TERMINAL_STATUS, OpenBatch, OpenCall, Status
 from stent.history.operations import Append, Release
 from stent.history.records import Message, NewRun
@@ -23,6 +23,7 @@ from stent.replay.commands import Command, event_of
 from stent.worker.effects import Effect, StopBodies, Tell
 from stent.worker.held import Delivery, HeldRun
 
+_TERMINAL = frozenset(TERMINAL_STATUS.values())
 EVENTS_A_TURN = 1000  # deliveries stop here; the rest comes with the next commit
 
 
@@ -38,6 +39,20 @@ class Plan:
 
 class Draft:
     """What one turn of a run writes, and the effects that follow."""
+
+    __slots__ = (
+        "_children",
+        "_consumed",
+        "_events",
+        "_held",
+        "_messages",
+        "_next_run",
+        "_now_us",
+        "_taken",
+        "_token",
+        "_withdrawn",
+        "effects",
+    )
 
     def __init__(self, held: HeldRun, now_us: int, token: Callable[[], bytes]) -> None:
         self._held = held
@@ -59,12 +74,13 @@ class Draft:
     @property
     def has_end(self) -> bool:
         """Whether the run ends in this append."""
-        return self._held.state.is_ended and self._held.status not in TERMINAL_STATUS.values()
+        return self._held.state.ended is not None and self._held.status not in _TERMINAL
 
     @property
     def at_us(self) -> int:
         """The time of the next event: now, but never before the last one."""
-        return max(self._now_us, self._held.state.last_at_us)
+        last_us = self._held.state.last_at_us
+        return max(self._now_us, last_us)
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -78,18 +94,19 @@ class Draft:
         """Give an event from outside its place in the history."""
         state = self._held.state
         at_us = self.at_us
-        if isinstance(template, TimerFired):
+        if type(template) is TimerFired:
             at_us = max(at_us, state.timers[template.call])
-        event = replace(template, seq=state.head_seq + 1, at_us=at_us)
+        event = placed(template, state.head_seq + 1, at_us)
         self._fold(event)
         return event
 
     def _fold(self, event: Event) -> None:
         state = self._held.state
-        calls: dict[int, OpenCall] = {}
-        batches: dict[int, OpenBatch] = {}
-        if isinstance(event, RunCancelled | RunTimedOut):
-            calls, batches = dict(state.calls), dict(state.batches)
+        if type(event) is not RunCancelled and type(event) is not RunTimedOut:
+            state.apply(event)
+            self._events.append(event)
+            return
+        calls, batches = dict(state.calls), dict(state.batches)
         state.apply(event)
         self._events.append(event)
         reason = "the run that called it has ended"

@@ -148,8 +148,9 @@ class HeldRun:
     @property
     def is_quiet(self) -> bool:
         """Nothing is running, queued or being written here: the run waits for time or for others."""
-        has_items = any(source.has_work for source in self.batches.values())
-        return not (self.is_committing or self.deliveries or self.offers or self.running or self.outcomes or has_items)
+        if self.is_committing or self.running or self.deliveries or self.offers or self.outcomes:
+            return False
+        return not any(source.has_work for source in self.batches.values())
 
     def stop_bodies(self, call: int | None = None) -> None:
         """Start nothing more of a call, or of the whole run, and forget what it has brought."""

@@ -143,7 +143,7 @@ class LocalWork:
 
     def finished(self, held: HeldRun, attempt: Attempt, outcome: Outcome) -> None:
         """A body has ended by itself."""
-        found = outcomes.event_for(attempt, outcome, self._link.clock.now_us(), self._link.ids.unit())
+        found = outcomes.event_for(attempt, outcome, self._link.clock.now_us(), self._link.ids.unit)
         held.settling.add((attempt.call, attempt.item))
         if attempt.item == SINGLE:
             held.running.pop((attempt.call, SINGLE), None)

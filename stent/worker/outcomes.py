@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -53,16 +53,17 @@ class Stopped:
 Outcome: TypeAlias = Returned | Raised | Promoted | Stopped
 
 
-def event_for(attempt: Attempt, outcome: Outcome, now_us: int, unit: float) -> Event | ItemOutcome:
+def event_for(attempt: Attempt, outcome: Outcome, now_us: int, unit: Callable[[], float]) -> Event | ItemOutcome:
     """What an outcome means: an event without a place yet, or the end of one item, which is written with others.
 
-    `unit` is a random number in [0, 1), for the jitter of a retry. A stopped body means nothing and is not asked for.
+    `unit` gives a random number in [0, 1), for the jitter of a retry. A stopped body means nothing and is not asked
+    for.
     """
+    if type(outcome) is Returned:  # nearly all of them
+        if attempt.item != SINGLE:
+            return ItemOutcome(attempt.item, outcome.result, False)
+        return CallCompleted(0, 0, attempt.call, outcome.result)
     match outcome:
-        case Returned(result):
-            if attempt.item != SINGLE:
-                return ItemOutcome(attempt.item, result, False)
-            return CallCompleted(0, 0, attempt.call, result)
         case Raised(error):
             return _failure_event(attempt, error, now_us, unit)
         case Promoted():
@@ -70,7 +71,7 @@ def event_for(attempt: Attempt, outcome: Outcome, now_us: int, unit: float) -> E
                 return RoleCorrected(0, 0, "orchestrator")
             item = attempt.item if attempt.item != SINGLE else None
             return CallPromoted(0, 0, attempt.call, child_run_id(attempt.run_id, attempt.call, item), item)
-        case Stopped():
+        case _:
             raise AssertionError("a stopped body leaves nothing to record")
 
 
@@ -86,10 +87,12 @@ def items_event(call: int, outcomes: Sequence[ItemOutcome]) -> BatchItemsComplet
     )
 
 
-def _failure_event(attempt: Attempt, error: BaseException, now_us: int, unit: float) -> Event | ItemOutcome:
+def _failure_event(
+    attempt: Attempt, error: BaseException, now_us: int, unit: Callable[[], float]
+) -> Event | ItemOutcome:
     payload = encode_exception(error, attempt.function.types)
     record = attempt.options.retry
-    delay_us = decide(RetryPolicy.from_record(record), attempt.attempt, error, unit) if record is not None else None
+    delay_us = decide(RetryPolicy.from_record(record), attempt.attempt, error, unit()) if record is not None else None
     item = attempt.item if attempt.item != SINGLE else None
     if delay_us is not None:
         return CallAttemptFailed(0, 0, attempt.call, attempt.attempt, now_us + delay_us, payload, item)

@@ -60,6 +60,8 @@ from stent.worker.starting import Parent, first_event, new_run, next_run_id
 class Planner:
     """Plans the turns of one run, one call of `plan` a commit."""
 
+    __slots__ = ("_draft", "_held", "_placement", "_registry", "_state", "_token")
+
     def __init__(
         self,
         held: HeldRun,
@@ -98,7 +100,9 @@ class Planner:
             return
         event = draft.record(event)
         self._held.settled(event)
-        if isinstance(event, CallAttemptFailed):
+        if type(event) is CallCompleted:  # nearly all of them
+            self._apply(event)
+        elif isinstance(event, CallAttemptFailed):
             self._held.attempt_failed(event.call, event.item)
             draft.effects.append(Arm(event.retry_at_us))
         elif isinstance(event, CallPromoted):
@@ -270,8 +274,10 @@ def _is_left(event: Event, state: RunState) -> bool:
 
 def _is_meaningful(event: Event, state: RunState) -> bool:
     """Whether an event still changes anything."""
+    if type(event) is CallCompleted:  # nearly all of them
+        return event.call in state.calls
     match event:
-        case CallCompleted(call=call) | CallFailed(call=call):
+        case CallFailed(call=call):
             return call in state.calls
         case CallAttemptFailed(call=call, item=None):
             return call in state.calls and state.calls[call].attempt == event.attempt

@@ -129,7 +129,7 @@ class SharedWork:
             return
         if isinstance(claim.source, BatchSource) and claim.source.finished(attempt.item):
             self._bodies.push(claim.source)
-        found = outcomes.event_for(attempt, outcome, self._link.clock.now_us(), self._link.ids.unit())
+        found = outcomes.event_for(attempt, outcome, self._link.clock.now_us(), self._link.ids.unit)
         if isinstance(found, ItemOutcome):
             self._keep(claim, found)
         else:

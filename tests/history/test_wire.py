@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -72,17 +72,17 @@ TIMER = row_of(TimerStarted(4, 5, 3, 1_000))
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        (replace(TIMER, code=9_999), "unknown event type 9999"),
-        (replace(TIMER, version=2), "has version 2, this Stent reads up to 1"),
-        (replace(TIMER, version=0), "nothing lifts version 0"),
-        (replace(TIMER, body="{"), "cannot be read"),
-        (replace(TIMER, body="[]"), "no JSON object"),
-        (replace(TIMER, body=None), "cannot be read"),
-        (replace(TIMER, body="{}"), "cannot be read"),
-        (replace(TIMER, body='{"due_us":"soon"}'), "cannot be read"),
-        (replace(TIMER, body='{"due_us":1,"new":2}'), "cannot be read"),
-        (replace(TIMER, call=None), "cannot be read"),
-        (replace(row_of(CallCompleted(4, 5, 3, Payload(1, b"1"))), payload=None), "cannot be read"),
+        (TIMER._replace(code=9_999), "unknown event type 9999"),
+        (TIMER._replace(version=2), "has version 2, this Stent reads up to 1"),
+        (TIMER._replace(version=0), "nothing lifts version 0"),
+        (TIMER._replace(body="{"), "cannot be read"),
+        (TIMER._replace(body="[]"), "no JSON object"),
+        (TIMER._replace(body=None), "cannot be read"),
+        (TIMER._replace(body="{}"), "cannot be read"),
+        (TIMER._replace(body='{"due_us":"soon"}'), "cannot be read"),
+        (TIMER._replace(body='{"due_us":1,"new":2}'), "cannot be read"),
+        (TIMER._replace(call=None), "cannot be read"),
+        (row_of(CallCompleted(4, 5, 3, Payload(1, b"1")))._replace(payload=None), "cannot be read"),
     ],
 )
 def test_what_cannot_be_read_says_where_and_why(row: EventRow, what: str) -> None:
@@ -118,13 +118,13 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_old_versions_are_lifted_one_after_the_other() -> None:
     now = wire.encode(Planted(1, 2, 7), "run", 1, PREVIOUS)
     assert 3 == now.version
-    old = [replace(now, version=1, body='{"price":"7 EUR"}'), replace(now, version=2, body='{"amount":"7 EUR"}'), now]
+    old = [now._replace(version=1, body='{"price":"7 EUR"}'), now._replace(version=2, body='{"amount":"7 EUR"}'), now]
     assert [Planted(1, 2, 7)] * 3 == [wire.decode(row) for row in old]
 
 
 @pytest.mark.usefixtures("planted")
 def test_a_version_of_the_future_is_refused() -> None:
-    row = replace(wire.encode(Planted(1, 2, 7), "run", 1, PREVIOUS), version=4)
+    row = wire.encode(Planted(1, 2, 7), "run", 1, PREVIOUS)._replace(version=4)
     with pytest.raises(CorruptHistoryError, match="reads up to 3") as caught:
         wire.decode(row)
     assert "upgrade Stent here" == caught.value.fix
@@ -167,36 +167,36 @@ def changed_rows(row: EventRow) -> Iterator[EventRow]:
     for name in ("seq", "epoch", "at_us", "code", "version", "call"):
         value = getattr(row, name)
         for other in (None,) if name == "call" and value is not None else ():
-            yield replace(row, call=other)
+            yield row._replace(call=other)
         for bit in range(16):
             yield with_value(row, name, (value or 0) ^ (1 << bit))
-    yield replace(row, body=None if row.body is not None else "")
+    yield row._replace(body=None if row.body is not None else "")
     for place in range(len(row.body or "")):
-        yield replace(row, body=flipped((row.body or "").encode(), place).decode())
+        yield row._replace(body=flipped((row.body or "").encode(), place).decode())
     for name in ("hash", "token"):
         for place in range(len(getattr(row, name) or b"")):
             yield with_value(row, name, flipped(getattr(row, name), place))
     if row.token is not None:
-        yield replace(row, token=None)
+        yield row._replace(token=None)
     else:
-        yield replace(row, token=b"")
+        yield row._replace(token=b"")
     yield from changed_payloads(row)
 
 
 def changed_payloads(row: EventRow) -> Iterator[EventRow]:
     if row.payload is None:
-        yield replace(row, payload=Payload(1, b""))
+        yield row._replace(payload=Payload(1, b""))
         return
     codec, data = row.payload
-    yield replace(row, payload=None)
-    yield replace(row, payload=Payload(codec + 1, data))
-    yield replace(row, payload=Payload(codec, data + b" "))
+    yield row._replace(payload=None)
+    yield row._replace(payload=Payload(codec + 1, data))
+    yield row._replace(payload=Payload(codec, data + b" "))
     for place in range(len(data)):
-        yield replace(row, payload=Payload(codec, flipped(data, place)))
+        yield row._replace(payload=Payload(codec, flipped(data, place)))
 
 
 def with_value(row: EventRow, name: str, value: Any) -> EventRow:
-    return replace(row, **{name: value})
+    return row._replace(**{name: value})
 
 
 def flipped(data: bytes, place: int) -> bytes:
@@ -222,7 +222,7 @@ def test_every_changed_byte_of_every_row_is_seen() -> None:
         [*encoded()[:2], *encoded()[3:]],
         [encoded()[0], encoded()[0], *encoded()[1:]],
         [encoded()[0], encoded()[2], encoded()[1], *encoded()[3:]],
-        [replace(row, run_id="other") for row in encoded()],
+        [row._replace(run_id="other") for row in encoded()],
     ],
     ids=["begun late", "lost", "doubled", "swapped", "of another run"],
 )

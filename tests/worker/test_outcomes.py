@@ -44,7 +44,7 @@ def attempt(*, call: int = 4, item: int = SINGLE, number: int = 1, options: Call
 
 
 def meaning(of: Attempt, outcome: outcomes.Outcome, unit: float = 0.5) -> Any:
-    return outcomes.event_for(of, outcome, NOW_US, unit)
+    return outcomes.event_for(of, outcome, NOW_US, lambda: unit)
 
 
 def test_a_value_completes_the_call() -> None:

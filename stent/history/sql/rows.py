@@ -80,24 +80,9 @@ def event_values(row: EventRow) -> tuple[Any, ...]:
     """Values for EVENT_COLUMNS; a large payload stays out (see `large_payload`)."""
     payload = row.payload
     if payload is None:
-        codec, data = None, None
-    else:
-        codec = payload.codec
-        data = payload.data if len(payload.data) <= INLINE_PAYLOAD_BYTES else None
-    return (
-        row.run_id,
-        row.seq,
-        row.epoch,
-        row.at_us,
-        row.code,
-        row.version,
-        row.call,
-        row.body,
-        codec,
-        data,
-        row.hash,
-        row.token,
-    )
+        return (*row[:8], None, None, row.hash, row.token)
+    codec, data = payload
+    return (*row[:8], codec, data if len(data) <= INLINE_PAYLOAD_BYTES else None, row.hash, row.token)
 
 
 def large_payload(row: EventRow) -> bytes | None:

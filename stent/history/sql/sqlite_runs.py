@@ -1,7 +1,8 @@
 """How runs begin, are told things, and go on: starts, messages and appends, on SQLite.
 
 Rules of this file:
-- an `Append` is fenced by the statement that writes it, and nothing else of it happens when that wrote nothing;
+- an `Append` is fenced before anything of it is written: the transaction began as a writer, so between that question
+  and the write no other process comes in;
 - whoever changes what a run waits for makes it ready in the same transaction;
 - a run is not completed over a cancel that waits for it.
 """
@@ -43,23 +44,15 @@ SMALL_APPEND_ROWS = 8  # up to here one statement writes all rows; its text is p
 
 
 @cache
-def _fenced_insert(row_count: int) -> str:
-    """Insert events if the epoch is still ours and the first seq is the next one."""
-    values = ",".join([marks(EVENT_COLUMN_COUNT)] * row_count)
-    return (
-        f"INSERT INTO stent_events ({EVENT_COLUMNS}) SELECT v.* FROM stent_runs r, (VALUES {values}) v "
-        "WHERE r.run_id = ? AND r.epoch = ? "
-        "AND ? = coalesce((SELECT max(seq) FROM stent_events WHERE run_id = ?), 0) + 1"
-    )
+def _insert_events_of(row_count: int) -> str:
+    """Insert so many events. With the fence in the same statement SQLite copies all rows first, which takes as long."""
+    return f"INSERT INTO stent_events ({EVENT_COLUMNS}) VALUES {','.join([marks(EVENT_COLUMN_COUNT)] * row_count)}"
 
 
-_INSERT_EVENT = f"INSERT INTO stent_events ({EVENT_COLUMNS}) VALUES {marks(EVENT_COLUMN_COUNT)}"
 _INSERT_PAYLOAD = "INSERT INTO stent_payloads (run_id, seq, data) VALUES (?, ?, ?)"
-_FENCE = (
-    "SELECT 1 FROM stent_runs WHERE run_id = ? AND epoch = ? "
-    "AND ? = coalesce((SELECT max(seq) FROM stent_events WHERE run_id = ?), 0) + 1"
+_EPOCH_AND_HEAD = (
+    "SELECT epoch, (SELECT max(seq) FROM stent_events WHERE run_id = ?1) FROM stent_runs WHERE run_id = ?1"
 )
-_FENCE_WITHOUT_ROWS = "SELECT 1 FROM stent_runs WHERE run_id = ? AND epoch = ?"
 _TOKEN_AT = "SELECT token FROM stent_events WHERE run_id = ? AND seq = ?"
 _SET_STATUS = (
     "UPDATE stent_runs SET status = ?, stall = ?, finished_at_us = coalesce(finished_at_us, ?) "
@@ -207,34 +200,31 @@ def _has_unread_cancel(cursor: Cursor, operation: Append) -> bool:
 
 def _is_next(cursor: Cursor, operation: Append) -> bool:
     """Whether the run is still the holder's, and the rows come right after what is there."""
-    if not operation.rows:
-        cursor.execute(_FENCE_WITHOUT_ROWS, (operation.run_id, operation.epoch))
-    else:
-        cursor.execute(_FENCE, (operation.run_id, operation.epoch, operation.rows[0].seq, operation.run_id))
-    return cursor.fetchone() is not None
+    cursor.execute(_EPOCH_AND_HEAD, (operation.run_id,))
+    found = cursor.fetchone()
+    if found is None or found[0] != operation.epoch:
+        return False
+    return not operation.rows or operation.rows[0].seq == (found[1] or 0) + 1
 
 
 def _write_fenced(cursor: Cursor, operation: Append) -> bool:
     """Write the events if the run is still the holder's; False if it is not."""
-    event_rows = operation.rows
-    if not 0 < len(event_rows) <= SMALL_APPEND_ROWS:
-        if not _is_next(cursor, operation):
-            return False
-        _insert_events(cursor, event_rows)
-        return True
-    values: list[Any] = []
-    for row in event_rows:
-        values.extend(rows.event_values(row))
-    values.extend((operation.run_id, operation.epoch, event_rows[0].seq, operation.run_id))
-    cursor.execute(_fenced_insert(len(event_rows)), values)
-    if cursor.rowcount != len(event_rows):
+    if not _is_next(cursor, operation):
         return False
-    _insert_payloads(cursor, event_rows)
+    if operation.rows:
+        _insert_events(cursor, operation.rows)
     return True
 
 
 def _insert_events(cursor: Cursor, event_rows: tuple[EventRow, ...]) -> None:
-    cursor.executemany(_INSERT_EVENT, map(rows.event_values, event_rows))
+    count = len(event_rows)
+    if count <= SMALL_APPEND_ROWS:
+        values: list[Any] = []
+        for row in event_rows:
+            values += rows.event_values(row)
+        cursor.execute(_insert_events_of(count), values)
+    else:
+        cursor.executemany(_insert_events_of(1), map(rows.event_values, event_rows))
     _insert_payloads(cursor, event_rows)
 
 
