@@ -7,6 +7,7 @@ secrets: knowing one gives no right to anything.
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import secrets
 from typing import Protocol
@@ -43,7 +44,7 @@ class RandomIds:
         return "w" + _spell(secrets.randbits(130))
 
     def token(self) -> bytes:
-        return secrets.token_bytes(16)
+        return os.urandom(16)
 
     def unit(self) -> float:
         return secrets.randbits(53) / (1 << 53)

@@ -46,9 +46,12 @@ class Function:
         "body",
         "call_options",
         "code",
+        "display_name",
         "is_async",
+        "limit_key",
         "name",
         "options",
+        "result_name",
         "role_hint",
         "signature",
         "types",
@@ -56,6 +59,12 @@ class Function:
 
     def __init__(self, name: str, body: Callable[..., Any], options: FunctionOptions, types: TypeRegistry) -> None:
         self.name = name
+        self.display_name = display_name(name)
+        """The name without its module."""
+        self.result_name = f"the result of {self.display_name}()"
+        """What errors call what it returned."""
+        self.limit_key = name if options.max_concurrent is not None else None
+        """What bounds its calls over all workers, if anything does."""
         self.body = body
         self.options = options
         self.types = types
@@ -70,16 +79,6 @@ class Function:
             tags=options.tags,
         )
         self.role_hint: Role | None = options.role
-
-    @property
-    def display_name(self) -> str:
-        """The name without its module."""
-        return display_name(self.name)
-
-    @property
-    def limit_key(self) -> str | None:
-        """What bounds its calls over all workers, if anything does."""
-        return self.name if self.options.max_concurrent is not None else None
 
     def encode_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload:
         """Check the arguments of a call and encode them; ArgumentError or SerializationError name the argument."""

@@ -9,7 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from stent.history.fold import Status
 from stent.history.records import ClaimedCall, Message, NewRun, RunRow, SharedCall
@@ -62,8 +62,7 @@ class Release:
     now: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """The next events of a run, and all that follows from them, in one piece.
 
     Outcome: `Appended`, `Fenced` or `Unread`.

@@ -9,6 +9,7 @@ from stent.history.events import Site
 
 _CACHE_LIMIT = 50_000  # places in code, not calls: reached only by programs that keep generating code
 
+_our_files: set[str] = set()
 _cache: dict[tuple[int, int], tuple[CodeType, Site]] = {}
 
 
@@ -45,5 +46,12 @@ def file_of(code: CodeType, module: str | None) -> str:
 
 def is_ours(frame: FrameType) -> bool:
     """Whether a frame belongs to Stent or asyncio."""
+    file = frame.f_code.co_filename
+    if file in _our_files:
+        return True
     module = frame.f_globals.get("__name__") or ""
-    return module.startswith(("stent.", "asyncio.", "contextlib")) or module in ("stent", "asyncio")
+    if not (module.startswith(("stent.", "asyncio.", "contextlib")) or module in ("stent", "asyncio")):
+        return False
+    if not file.startswith("<"):  # code without a file may be anybody's under the same name
+        _our_files.add(file)
+    return True

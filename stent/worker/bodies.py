@@ -258,7 +258,7 @@ class Bodies:
                 value = await self._call(body, args, kwargs)
             else:
                 value = await self._call_in_time(body, args, kwargs, timeout_us)
-            return Returned(encode(value, function.types, where=f"the result of {function.display_name}()"))
+            return Returned(encode(value, function.types, where=function.result_name))
         except _Dropped:
             return Promoted()
         except asyncio.CancelledError as error:

@@ -9,7 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from stent.codec import Payload, split
@@ -77,10 +77,11 @@ class Planner:
         self._token = token
         self._draft = Draft(held, now_us, token)
 
-    def plan(self, commands: Iterable[Command] = ()) -> Plan | None:
+    def plan(self, commands: Sequence[Command] = ()) -> Plan | None:
         """Take what has been delivered (and `commands` of a replay that went on) into one append; None if empty."""
         held, draft = self._held, self._draft
-        self._carry_out(commands)
+        if commands:
+            self._carry_out(commands)
         while held.deliveries and not draft.is_full:
             self._take(held.deliveries.popleft())
         return draft.finish()

@@ -12,7 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from stent.history.events import Event, RunStarted, SignalReceived
 from stent.history.operations import Append, Appended, Outcome as Written, Release, Unread
@@ -127,7 +127,7 @@ class Runs:
         if held.deliver(Delivery(event, key)):
             self.pump(held)
 
-    def pump(self, held: HeldRun, commands: Iterable[Command] = (), now_us: int | None = None) -> None:
+    def pump(self, held: HeldRun, commands: Sequence[Command] = (), now_us: int | None = None) -> None:
         """Plan and write what has been delivered, unless a write is in flight: then it follows."""
         if held.is_committing or held.is_dropped:
             return
@@ -166,13 +166,14 @@ class Runs:
                 self._on_signal()  # one may have come while the release was in flight: then the run is ready
             if plan.append.release.due_us is not None:
                 self.wake(plan.append.release.due_us)
+        append = plan.append
         for call, first_item in outcome.cancelled:
             self._on_cancelled(held.run_id, call, first_item)
-        for key in plan.append.consumed:
+        for key in append.consumed:
             held.keys.discard(key)
         for effect in plan.effects:
             self._carry_out(held, effect)
-        if plan.append.shared or any(child.owner is None for child in plan.append.children):
+        if append.shared or (append.children and any(child.owner is None for child in append.children)):
             self._on_ready()
         if held.state.batches or held.batches:
             self._work.tend_batches(held)

@@ -10,7 +10,7 @@ import heapq
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from stent.codec import Payload
 from stent.history.events import CallOptions
@@ -19,8 +19,7 @@ from stent.registry import Function
 SINGLE = -1  # "item" of a call that is no part of a batch
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try of one body. `args` are given already decoded where a whole batch was decoded at once."""
 
     run_id: str
