@@ -10,8 +10,8 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -393,23 +393,30 @@ def split_ranges(
     return tuple(first), tuple(rest)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One delivery and the decisions that followed it, as recorded."""
+class Turn(NamedTuple):
+    """One delivery and the decisions that followed it, as recorded. A tuple, for one is made with every answer."""
 
     delivery: Event
-    decisions: tuple[Event, ...] = field(default=())
+    decisions: tuple[Event, ...] = ()
 
 
-def turns_of(history: list[Event]) -> list[Turn]:
-    """Cut a history into turns. Events that concern only the worker (attempts, promotions) belong to no turn."""
-    turns: list[tuple[Event, list[Event]]] = []
+def turns_of(history: Iterable[Event]) -> Iterator[Turn]:
+    """A history turn by turn. Events that concern only the worker (attempts, promotions) belong to no turn.
+
+    One turn exists at a time: kept in a list, those of a long history would cost more than replaying them.
+    """
+    delivery: Event | None = None
+    decisions: list[Event] = []
     for event in history:
         if event.is_delivery:
-            turns.append((event, []))
-        elif turns and type(event) not in BOOKKEEPING:
-            turns[-1][1].append(event)
-    return [Turn(delivery, tuple(decisions)) for delivery, decisions in turns]
+            if delivery is not None:
+                yield Turn(delivery, tuple(decisions))
+                decisions.clear()
+            delivery = event
+        elif delivery is not None and type(event) not in BOOKKEEPING:
+            decisions.append(event)
+    if delivery is not None:
+        yield Turn(delivery, tuple(decisions))
 
 
 BOOKKEEPING: frozenset[type[Event]] = frozenset({CallAttemptFailed, CallPromoted, DeadlineSet, RunTimedOut})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from stent.errors import DivergenceError
-from stent.history.events import BOOKKEEPING, Event, RoleCorrected, RunStarted, Turn, turns_of
+from stent.history.events import BOOKKEEPING, TERMINALS, Event, RoleCorrected, RunStarted, Turn, turns_of
 from stent.registry import Function
 from stent.replay.commands import Command
 from stent.replay.divergence import describe_mismatch
@@ -37,38 +38,43 @@ def replay(function: Function, history: Sequence[Event], now_us: int = 0) -> Rep
     `now_us` is the time of its first turn, if that is not in the history yet.
     """
     execution = Execution(function, is_strict_role=len(history) > 1)
+    open_at = None if is_closed(history) else _last_delivery(history)
     turns = current_turns(history)
-    last = None if is_closed(history) else len(turns)
     commands: list[Command] = []
 
-    def go(start: int, stop: int) -> None:
+    def go(some: Iterable[Turn]) -> None:
         nonlocal commands
-        for number, turn in enumerate(turns[start:stop], start + 1):
-            commands = execution.apply(turn.delivery, turn.decisions, is_open=number == last, now_us=now_us)
+        for turn in some:
+            delivery, decisions = turn
+            commands = execution.apply(delivery, decisions, is_open=delivery is open_at, now_us=now_us)
             if execution.mismatch is not None:
                 raise describe_mismatch(function, history, turn, execution.mismatch)
 
     try:
-        go(0, 1)
-        execution.activate(lambda: go(1, len(turns)))
+        go(islice(turns, 1))  # makes the loop that is active for all the others
+        execution.activate(lambda: go(turns))
     except DivergenceError:
         execution.close()
         raise
     return Replayed(execution, commands)
 
 
-def current_turns(history: Sequence[Event]) -> list[Turn]:
-    """The turns that the program took part in: from its last change of role to its end."""
-    turns = turns_of(list(history))
-    for place, turn in enumerate(turns):
-        if any(event.is_terminal for event in turn.decisions):
-            return turns[: place + 1]
-    return turns
+def current_turns(history: Iterable[Event]) -> Iterator[Turn]:
+    """The turns that the program took part in: up to its end."""
+    for turn in turns_of(history):
+        yield turn
+        if turn.decisions and not TERMINALS.isdisjoint(map(type, turn.decisions)):
+            return
 
 
-def is_closed(history: Sequence[Event]) -> bool:
+def is_closed(history: Iterable[Event]) -> bool:
     """Whether nothing may follow the recorded commands: the run has ended."""
-    return any(event.is_terminal for event in history)
+    return not TERMINALS.isdisjoint(map(type, history))
+
+
+def _last_delivery(history: Sequence[Event]) -> Event | None:
+    """What began the last turn of a history."""
+    return next((event for event in reversed(history) if event.is_delivery), None)
 
 
 def fits(function: Function, history: Sequence[Event]) -> DivergenceError | None:

@@ -126,6 +126,6 @@ def test_a_turn_is_a_delivery_and_what_was_decided_then() -> None:
     failed = CallAttemptFailed(5, 2, 1, 1, 9, NOTHING)
     done = CallCompleted(6, 3, 1, NOTHING)
     end = RunCompleted(7, 3, NOTHING)
-    assert [Turn(started, (call, patch)), Turn(done, (end,))] == turns_of(
-        [started, limit, call, patch, failed, done, end]
+    assert [Turn(started, (call, patch)), Turn(done, (end,))] == list(
+        turns_of([started, limit, call, patch, failed, done, end])
     )

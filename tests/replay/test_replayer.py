@@ -64,7 +64,7 @@ def test_outcomes_after_the_end_are_passed_over() -> None:
     drive = start(hasty)
     drive.complete(1, "late")
     assert is_closed(drive.history)
-    assert 1 == len(current_turns(drive.history))
+    assert 1 == len(list(current_turns(drive.history)))
     check_replays(drive.function, drive.history)
 
 
