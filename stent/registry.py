@@ -82,15 +82,15 @@ class Function:
 
     def encode_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload:
         """Check the arguments of a call and encode them; ArgumentError or SerializationError name the argument."""
-        return self.signature.encode(*self.signature.bind(args, kwargs))
+        return self.signature.payload(args, kwargs)
 
     def decode_arguments(self, payload: Payload) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return self.signature.decode(payload)
 
     def pack_rows(self, rows: Iterable[tuple[Any, ...]]) -> tuple[Payload, int]:
         """The arguments of many calls in one document, and how many there are."""
-        signature = self.signature
-        packed = [signature.encode(*signature.bind(row, {})) for row in rows]
+        payload_of = self.signature.payload
+        packed = [payload_of(row, {}) for row in rows]
         return join(packed), len(packed)
 
     def unpack_rows(self, packed: Payload) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:

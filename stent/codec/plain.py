@@ -18,13 +18,11 @@ from __future__ import annotations
 import json
 import json.scanner
 import re
+from collections.abc import Callable
 from json import encoder as _json_encoder
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from stent.codec.walk import MAX_DEPTH, READ_DEPTH, Refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LEAVES: Final = frozenset({str, int, float, bool, type(None)})
 _CONTAINERS: Final = frozenset({list, dict})
@@ -32,6 +30,10 @@ _CONTAINERS: Final = frozenset({list, dict})
 # sys.int_info.str_digits_check_threshold: no process can set its limit for int <-> str below this.
 MAX_INT_DIGITS: Final = 640
 INT_BOUND: Final = 10**MAX_INT_DIGITS
+MAX_SHORT_CHARS: Final = MAX_INT_DIGITS
+"""A text of no more is within every limit, and holds no huge int."""
+# The escape of every surrogate starts so, that of half an astral character too, which is the common case.
+SURROGATE: Final = "\\ud"
 
 # A run of more than 640 digits shows at least 40 digits in a row in every 16th character.
 _SAMPLE_STRIDE: Final = 16
@@ -91,12 +93,27 @@ def plain_text(value: Any, limit: int, depth: int) -> str | None:
         return None
     if len(text) > limit:
         raise too_large(len(text), limit)
-    # The escape of every surrogate starts so, that of half an astral character too, which is the common case.
-    if "\\ud" in text and _has_surrogates(value) and _scan(text, 0)[0] != value:
+    if SURROGATE in text and _has_surrogates(value) and _scan(text, 0)[0] != value:
         return None
     if len(text) > MAX_INT_DIGITS and _many_digits(text[::_SAMPLE_STRIDE]) and _has_huge_int(value):
         return None
     return text
+
+
+def _finite(value: float) -> str:
+    if value - value != 0.0:
+        raise ValueError("not finite")
+    return repr(value)
+
+
+LEAF_TEXTS: Final[dict[type, Callable[[Any], str]]] = {
+    str: _json_encoder.encode_basestring_ascii,
+    int: int.__repr__,
+    float: _finite,
+    bool: {True: "true", False: "false"}.__getitem__,
+    type(None): {None: "null"}.__getitem__,
+}
+"""What writes one of LEAVES as `plain_text` does, if the text is short and has no SURROGATE. ValueError: not plain."""
 
 
 def _has_surrogates(value: Any) -> bool:

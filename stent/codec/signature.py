@@ -15,7 +15,8 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from stent.codec.annotations import resolve_hints
-from stent.codec.payload import DEFAULT_LIMIT_BYTES, Payload
+from stent.codec.payload import DEFAULT_LIMIT_BYTES, PLAIN_JSON, Payload
+from stent.codec.plain import LEAF_TEXTS, MAX_SHORT_CHARS, SURROGATE
 from stent.codec.validation import Check, Mismatch, is_checked
 from stent.codec.values import decode, encode_or_refuse, refused
 from stent.codec.walk import Refusal
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _UNBOUNDED: Final = 1 << 30
 _MAX_TEXT: Final = 200
+_new_payload = tuple.__new__
 
 
 def encode_arguments(
@@ -74,12 +76,35 @@ class Signature:
             self._at_most = -1
         self._checks: dict[str, Check] | None = None
         self._by_place: list[tuple[int, str, Check]] = []
+        # For the short cut of `payload`, known after the first call: what writes an argument, by its place and type.
+        self._texts: list[dict[type, Callable[[Any], str]]] = []
+        self._at_most_short = -1
 
     @classmethod
     def of(cls, function: Callable[..., Any], registry: TypeRegistry, *, name: str = "") -> Signature:
         """Describe a function, and allow the classes that its annotations mention, those of its result included."""
         registry.register_annotations(function)
         return cls(function, registry, name or str(getattr(function, "__name__", "function")))
+
+    def payload(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload:
+        """`bind`, then `encode`. Replay does this with every call, only to compare, so the common case has a short cut.
+
+        The short cut is for positional scalars of types which `bind` lets through whatever the value is, and whose text
+        is so short that `encode` has nothing to look for. It gives what the long way gives.
+        """
+        if not kwargs and self._at_least <= len(args) <= self._at_most_short:
+            texts: list[str] = []
+            by_type = self._texts
+            try:
+                for index, given in enumerate(args):
+                    texts.append(by_type[index][type(given)](given))
+            except (KeyError, ValueError):
+                pass  # another type, or not finite: the long way knows what to do or to say
+            else:
+                text = f"[{','.join(texts)}]"
+                if len(text) <= MAX_SHORT_CHARS and SURROGATE not in text:
+                    return _new_payload(Payload, (PLAIN_JSON, text.encode()))
+        return self.encode(*self.bind(args, kwargs))
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The canonical form of a call, its arguments checked and converted. Raises ArgumentError."""
@@ -125,6 +150,11 @@ class Signature:
         self._by_place = [
             (index, each.name, checks[each.name]) for index, each in enumerate(self._positional) if each.name in checks
         ]
+        self._texts = [
+            {kind: text for kind, text in LEAF_TEXTS.items() if each.name not in checks or kind in checks[each.name].exact}
+            for each in self._positional
+        ]
+        self._at_most_short = min(self._at_most, len(self._positional))
         self._checks = checks
         return checks
 

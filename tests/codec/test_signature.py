@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
+from pydantic import Field
 
 from stent.codec import (
     PLAIN_JSON,
@@ -273,3 +275,56 @@ def test_describing_a_function_allows_the_classes_of_its_annotations() -> None:
     for cls in (samples.Order, samples.Item, samples.Customer):
         assert registry.name_of(cls) is not None
     assert registry.name_of(samples.Checked) is None
+
+
+# -- the short cut of `payload` --------------------------------------------------------------------------------------
+
+
+def annotated(a: int, b: str | None = None, c: float = 0.0) -> None: ...
+def narrowed(a: bool, b: Annotated[int, Field(ge=0)] = 0, c: Literal["x", "y"] = "x") -> None: ...
+def counted(a: int, *rest: int) -> None: ...
+def needing(a: Any, *, key: Any) -> None: ...
+
+
+CALLED = [plain, only, open_ended, annotated, narrowed, counted, needing]
+SHORT = st.one_of(
+    st.sampled_from([0, 1, True, False, None, 1.0, -0.0, math.nan, math.inf, "x", "\\ud800", "\ud83d\ude00", "\U0001f600"]),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=3),
+    st.sampled_from([10**637, 10**639, 10**640, 10**5_000, "long" * 200]),
+)
+ARGUMENTS = st.lists(SHORT | values, max_size=4).map(tuple)
+
+
+def outcome(make: Callable[[], Payload]) -> Any:
+    try:
+        return make()
+    except (ArgumentError, SerializationError) as error:
+        return type(error), str(error), error.facts
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    function=st.sampled_from(CALLED),
+    calls=st.lists(st.tuples(ARGUMENTS, st.just({}) | st.fixed_dictionaries({"key": SHORT})), min_size=1, max_size=8),
+)
+@example(function=plain, calls=[(("\ud83d\ude00",), {})])  # a pair in two halves, which JSON would join
+@example(function=annotated, calls=[((1, "x", math.inf), {}), ((1, "x", math.nan), {})])
+@example(function=plain, calls=[((10**639,), {}), ((10**640,), {})])
+def test_the_short_cut_gives_what_the_long_way_gives(
+    function: Callable[..., Any], calls: list[tuple[tuple[Any, ...], dict[str, Any]]]
+) -> None:
+    """Whatever calls came before, and with the same call made twice."""
+    short, long = signature(function), signature(function)
+    for args, kwargs in [call for call in calls for _ in range(2)]:
+        expected = outcome(lambda args=args, kwargs=kwargs: long.encode(*long.bind(args, kwargs)))  # type: ignore[misc]  # bound at once
+        assert expected == outcome(lambda args=args, kwargs=kwargs: short.payload(args, kwargs))  # type: ignore[misc]  # likewise
+
+
+@pytest.mark.parametrize(("function", "fits", "refused"), [(annotated, 1, "x"), (narrowed, True, 2), (counted, 1, "x")])
+def test_a_call_that_fits_lets_no_other_type_through(function: Callable[..., Any], fits: Any, refused: Any) -> None:
+    described = signature(function)
+    assert described.payload((fits,), {}) == described.payload((fits,), {})
+    with pytest.raises(ArgumentError):
+        described.payload((refused,), {})
