@@ -400,21 +400,29 @@ class Turn(NamedTuple):
     decisions: tuple[Event, ...] = ()
 
 
-def turns_of(history: Iterable[Event]) -> Iterator[Turn]:
-    """A history turn by turn. Events that concern only the worker (attempts, promotions) belong to no turn.
+_new_turn = tuple.__new__
 
-    One turn exists at a time: kept in a list, those of a long history would cost more than replaying them.
+
+def turns_of(history: Iterable[Event]) -> Iterator[Turn]:
+    """The turns that the program took part in, from the first to its end.
+
+    Events that concern only the worker (attempts, promotions) belong to no turn. One turn exists at a time: kept in a
+    list, those of a long history would cost more than replaying them.
     """
     delivery: Event | None = None
     decisions: list[Event] = []
+    is_over = False
     for event in history:
         if event.is_delivery:
             if delivery is not None:
-                yield Turn(delivery, tuple(decisions))
+                yield _new_turn(Turn, (delivery, tuple(decisions)))
+                if is_over:
+                    return
                 decisions.clear()
             delivery = event
         elif delivery is not None and type(event) not in BOOKKEEPING:
             decisions.append(event)
+            is_over = is_over or event.is_terminal
     if delivery is not None:
         yield Turn(delivery, tuple(decisions))
 

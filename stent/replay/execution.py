@@ -35,7 +35,7 @@ from stent.history.events import (
 )
 from stent.ids import stable_number
 from stent.registry import Function
-from stent.replay.awaited import Awaited, CallFuture, SignalFuture, Timer
+from stent.replay.awaited import Awaited, CallFuture, SignalFuture, Timer, call_future
 from stent.replay.batches import BatchFuture
 from stent.replay.closing import close_tasks
 from stent.replay.commands import (
@@ -247,9 +247,9 @@ class Execution:
     ) -> CallFuture:
         """Call a durable function. The call takes its number here; errors in the arguments are the caller's."""
         loop = self._running_loop()
-        arguments = function.encode_arguments(args, kwargs)
+        arguments = function.signature.payload(args, kwargs)
         self.last_call = number = self.last_call + 1
-        future = CallFuture(number, loop=loop)
+        future = call_future(number, loop)
         if loop.is_dead:
             return future
         match = self._matcher

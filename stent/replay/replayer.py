@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -39,7 +39,7 @@ def replay(function: Function, history: Sequence[Event], now_us: int = 0) -> Rep
     """
     execution = Execution(function, is_strict_role=len(history) > 1)
     open_at = None if is_closed(history) else _last_delivery(history)
-    turns = current_turns(history)
+    turns = turns_of(history)
     commands: list[Command] = []
 
     def go(some: Iterable[Turn]) -> None:
@@ -57,14 +57,6 @@ def replay(function: Function, history: Sequence[Event], now_us: int = 0) -> Rep
         execution.close()
         raise
     return Replayed(execution, commands)
-
-
-def current_turns(history: Iterable[Event]) -> Iterator[Turn]:
-    """The turns that the program took part in: up to its end."""
-    for turn in turns_of(history):
-        yield turn
-        if turn.decisions and not TERMINALS.isdisjoint(map(type, turn.decisions)):
-            return
 
 
 def is_closed(history: Iterable[Event]) -> bool:
@@ -87,4 +79,4 @@ def fits(function: Function, history: Sequence[Event]) -> DivergenceError | None
     return None
 
 
-__all__ = ["BOOKKEEPING", "Replayed", "current_turns", "fits", "is_closed", "is_orchestrator", "replay"]
+__all__ = ["BOOKKEEPING", "Replayed", "fits", "is_closed", "is_orchestrator", "replay"]

@@ -9,8 +9,8 @@ import pytest
 
 from stent.codec import encode_exception
 from stent.errors import DivergenceError
-from stent.history.events import CallAttemptFailed, CallPromoted, DeadlineSet, RoleCorrected, RunTimedOut
-from stent.replay.replayer import current_turns, fits, is_closed, is_orchestrator, replay
+from stent.history.events import CallAttemptFailed, CallPromoted, DeadlineSet, RoleCorrected, RunTimedOut, turns_of
+from stent.replay.replayer import fits, is_closed, is_orchestrator, replay
 from tests.replay.driver import START_US, TYPES, Drive, check_replays, completion, durable, finish, start, told
 
 
@@ -64,7 +64,7 @@ def test_outcomes_after_the_end_are_passed_over() -> None:
     drive = start(hasty)
     drive.complete(1, "late")
     assert is_closed(drive.history)
-    assert 1 == len(list(current_turns(drive.history)))
+    assert 1 == len(list(turns_of(drive.history)))
     check_replays(drive.function, drive.history)
 
 
