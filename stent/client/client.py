@@ -225,20 +225,24 @@ class Client:
         if not 0 < len(name) <= MAX_SIGNAL_NAME_CHARS:
             raise OptionError(f"signal name {name!r}", fix=f"use a text of 1 to {MAX_SIGNAL_NAME_CHARS} characters")
         payload = encode(value, self.registry.types, where=f"the value of signal {name!r}")
-        message_key = f"signal-{key if key is not None else self._ids.token().hex()}"
-        signal = SignalReceived(0, 0, name, payload, message_key)
-        put = await self._put(Message(run_id, message_key, signal, is_once=key is not None))
+        token = self._ids.token().hex()
+        if key is None:
+            message = Message(run_id, f"signal-{token}", SignalReceived(0, 0, name, payload, f"signal-{token}"))
+        else:
+            signal = SignalReceived(0, 0, name, payload, f"signal-{key}", put=token)
+            message = Message(run_id, f"signal-{key}", signal, is_once=True)
+        put = await self._put(message)
         if put.result == "ended":
             raise RunFinishedError(
                 f"run {run_id} has ended: nobody will read the signal {name!r}",
                 fix="send it before the run ends, or start another run",
                 run_id=run_id,
             )
-        return put.result == "delivered"
+        return put.result == "delivered" or key is None  # nobody else has a key that was made here
 
     async def cancel(self, run_id: str, reason: str = "") -> bool:
         """Ask a run, or the one that goes on in its place, to stop; False if it had ended. Twice is once."""
-        put = await self._put(Message(run_id, "cancel", CancelRequested(0, 0, reason)))
+        put = await self._put(Message(run_id, "cancel", CancelRequested(0, 0, reason, self._ids.token().hex())))
         return put.result != "ended"
 
     async def _put(self, message: Message) -> Put:

@@ -103,11 +103,12 @@ class DeadlineSet(Event):
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested(Event):
-    """Somebody outside asked the run to stop."""
+    """Somebody outside asked the run to stop. `put` names the one put that brought it."""
 
     is_delivery: ClassVar[bool] = True
 
     reason: str = ""
+    put: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,13 +280,17 @@ class SignalAwaited(Event):
 
 @dataclass(frozen=True, slots=True)
 class SignalReceived(Event):
-    """A message from outside. `key` is the sender's own, for a second send to be seen as the same one."""
+    """A message from outside. `key` is the sender's own, for a second send to be seen as the same one.
+
+    `put` names the one put that brought it, where others may come with the same key.
+    """
 
     is_delivery: ClassVar[bool] = True
 
     name: str
     value: Payload
     key: str | None = None
+    put: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +347,11 @@ EVENT_TYPES: dict[int, type[Event]] = {code: kind for kind, code in EVENT_CODES.
 EVENT_TYPES_BY_NAME: dict[str, type[Event]] = {kind.__name__: kind for kind in EVENT_CODES}
 DELIVERIES: frozenset[type[Event]] = frozenset(kind for kind in EVENT_CODES if kind.is_delivery)
 TERMINALS: frozenset[type[Event]] = frozenset(kind for kind in EVENT_CODES if kind.is_terminal)
+
+
+def put_of(event: Event) -> str | None:
+    """The one put that brought an event from outside, if it has a name."""
+    return event.put if isinstance(event, SignalReceived | CancelRequested) else None
 
 
 def placed(event: Event, seq: int, at_us: int) -> Event:

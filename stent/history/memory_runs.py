@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stent.history import wire
-from stent.history.events import EVENT_CODES, CancelRequested, SignalReceived
+from stent.history.events import EVENT_CODES, CancelRequested, Event, SignalReceived, put_of
 from stent.history.memory_tables import Kind, ReadyRow, Tables, last_row
 from stent.history.operations import (
     Append,
@@ -78,24 +78,34 @@ class MemoryRuns:
         run = tables.runs.get(message.run_id)
         if run is None:
             return Put("unknown")
-        if message.is_once and self._was_received(message):
-            return Put("duplicate")
-        if run.status in TERMINAL_STATUSES and isinstance(message.event, SignalReceived | CancelRequested):
+        is_late = run.status in TERMINAL_STATUSES and isinstance(message.event, SignalReceived | CancelRequested)
+        if message.is_once or is_late:
+            recorded = self._recorded(message)
+            if recorded is not None:
+                return _again(message, recorded)
+        if is_late:
             return Put("ended")
         placeless = replace(message, event=replace(message.event, seq=0, at_us=0), is_once=False)
         row = InboxRow(tables.message_count + 1, placeless)
-        if not tables.inbox.insert((message.run_id, message.key), row):
-            return Put("duplicate")
+        place = (message.run_id, message.key)
+        waiting = tables.inbox.get(place)
+        if waiting is not None:
+            return _again(message, waiting.message.event)
+        tables.inbox.put(place, row)
         tables.message_count += 1
         if run.owner is None and (run.status != "pending" or isinstance(message.event, CancelRequested)):
             self.make_ready(run.run_id)
         return Put("delivered")
 
-    def _was_received(self, message: Message) -> bool:
-        """Whether a signal with this key is in the history."""
-        code = EVENT_CODES[SignalReceived]
-        received = (wire.decode(row) for row in self.tables.histories[message.run_id] if row.code == code)
-        return any(isinstance(event, SignalReceived) and event.key == message.key for event in received)
+    def _recorded(self, message: Message) -> Event | None:
+        """The event in the history that a message like this one became: a signal by its key, a cancel by its put."""
+        code = EVENT_CODES[type(message.event)]
+        for event in (wire.decode(row) for row in self.tables.histories[message.run_id] if row.code == code):
+            if isinstance(event, SignalReceived) and event.key == message.key:
+                return event
+            if isinstance(event, CancelRequested) and event.put is not None and event.put == put_of(message.event):
+                return event
+        return None
 
     # -- going on --------------------------------------------------------------------------------------------------
 
@@ -219,3 +229,9 @@ def _run_row(run: NewRun, owner: str | None, now_us: int) -> RunRow:
         stall=None,
         crashes=0,
     )
+
+
+def _again(message: Message, first: Event) -> Put:
+    """The answer to a message that is there already: it may have been brought by this very put."""
+    put = put_of(message.event)
+    return Put("delivered" if put is not None and put == put_of(first) else "duplicate")

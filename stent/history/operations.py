@@ -42,7 +42,8 @@ class Put:
     """`delivered` the first time, `duplicate` while a message with this key waits; nothing is kept for the other two.
 
     A key that comes back after its message became an event is delivered again, and the holder knows it from the
-    history; unless the message `is_once`: then it is a `duplicate` also of that event.
+    history; unless the message `is_once`, or the run has ended: then it is a `duplicate` also of that event.
+    What one and the same put has brought, and its sender was not told, is no duplicate: it is `delivered`.
     """
 
     result: Literal["delivered", "duplicate", "unknown", "ended"]

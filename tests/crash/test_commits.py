@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from stent import Stent
+from stent.backends import SQLiteBackend
 from tests.crash.place import enter
 from tests.crash.processes import until_event
 from tests.crash.rounds import ALL, go_on, killed_and_gone_on, unsure_and_gone_on
-from tests.crash.watched_store import Fault, Side, watched_backend
+from tests.crash.watched_store import Fault, Side, WatchedStore, watched_backend
 
 # All flows together need 30 commits and more: how many depends on how many gather while one is in flight.
 SAMPLE = (1, 2, 4, 7, 11, 16, 22)
@@ -52,7 +54,6 @@ async def test_a_signal_whose_answer_is_lost_keeps_its_place_in_the_queue(tmp_pa
         assert ["first", "second"] == (await executor.wait_for(run_id, expiry=10)).unwrap()
 
 
-@pytest.mark.xfail(strict=True, reason="after a repeated commit send_signal takes its own message for an earlier one")
 async def test_a_signal_whose_answer_is_lost_is_still_known_as_the_first_one_with_its_key(tmp_path: Path) -> None:
     backend, store = watched_backend(enter(tmp_path))
     async with Stent.bootstrap(backend) as executor:
@@ -60,6 +61,44 @@ async def test_a_signal_whose_answer_is_lost_is_still_known_as_the_first_one_wit
         await until_event(executor, run_id, "SignalAwaited")
         store.fault = Fault("unsure", store.commit_count + 1)
         assert await executor.send_signal(run_id, "word", "first", key="k1")
+        assert not await executor.send_signal(run_id, "word", "first", key="k1")
+        assert ["first"] == (await executor.wait_for(run_id, expiry=10)).unwrap()
+
+
+@pytest.mark.parametrize("key", [None, "k1"])
+async def test_a_signal_that_ended_its_run_before_the_commit_was_repeated_was_in_time(
+    tmp_path: Path, key: str | None
+) -> None:
+    path = enter(tmp_path)
+    backend, store = watched_backend(path)
+    client = Stent(backend)
+    async with Stent.bootstrap(SQLiteBackend(path)) as executor:
+        run_id = await executor.dispatch(collect, 1)
+        await until_event(executor, run_id, "SignalAwaited")
+        store.fault = Fault("unsure", store.commit_count + 1, pause=lambda: until_ended(store, run_id))
+        assert await client.send_signal(run_id, "word", "first", key=key)
+        assert ["first"] == (await executor.wait_for(run_id, expiry=10)).unwrap()
+    await client.shutdown()
+
+
+async def test_a_cancel_that_ended_its_run_before_the_commit_was_repeated_was_in_time(tmp_path: Path) -> None:
+    path = enter(tmp_path)
+    backend, store = watched_backend(path)
+    client = Stent(backend)
+    async with Stent.bootstrap(SQLiteBackend(path)) as executor:
+        run_id = await executor.dispatch(collect, 1)
+        await until_event(executor, run_id, "SignalAwaited")
+        store.fault = Fault("unsure", store.commit_count + 1, pause=lambda: until_ended(store, run_id))
+        assert await client.cancel(run_id)
+        assert not await client.cancel(run_id)
+    await client.shutdown()
+
+
+def until_ended(store: WatchedStore, run_id: str) -> None:
+    """Blocks the committer of `store`, while the worker of another one goes on with the run."""
+    give_up = time.monotonic() + 10
+    while store.terminal_row(run_id) is None and time.monotonic() < give_up:
+        time.sleep(0.005)
 
 
 async def test_a_start_whose_answer_is_lost_is_one_run(tmp_path: Path) -> None:

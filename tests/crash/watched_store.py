@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,10 +39,14 @@ Side = Literal["before", "after", "unsure"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens at a commit, counted from 1: killed before it, killed after it, or done and reported as failed."""
+    """What happens at a commit, counted from 1: killed before it, killed after it, or done and reported as failed.
+
+    `pause` is called between the commit and that report.
+    """
 
     side: Side
     commit: int
+    pause: Callable[[], object] = bool
 
 
 class WatchedStore(SQLiteStore):
@@ -64,6 +68,7 @@ class WatchedStore(SQLiteStore):
         if fault is not None and fault.side == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         if fault is not None:
+            fault.pause()
             raise StoreUnavailableError("the answer to this commit was lost on purpose", is_transient=True)
         return outcomes
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from stent.history.events import CallCompleted, Event, RunContinuedAsNew, SignalReceived
+from stent.history.events import CallCompleted, CancelRequested, Event, RunCancelled, RunContinuedAsNew, SignalReceived
 from stent.history.operations import Append, Appended, Fenced, Release, Unread
 from stent.history.records import Message
 from tests.history.conformance import everything
@@ -15,8 +17,8 @@ def continued() -> RunContinuedAsNew:
     return RunContinuedAsNew(0, 0, "a~2", payload("[]"))
 
 
-def once(key: str) -> Message:
-    return Message("a", key, SignalReceived(0, 0, "news", payload(), key), is_once=True)
+def once(key: str, put: str | None = None) -> Message:
+    return Message("a", key, SignalReceived(0, 0, "news", payload(), key, put), is_once=True)
 
 
 class TestUnreadCancels:
@@ -122,6 +124,34 @@ class TestKeysForLife:
         rig.append("b", signal("b", "k").event)
         rig.append("a", SignalReceived(0, 0, "k", payload()), scheduled(1, "k"))
         assert "delivered" == rig.put(once("k"))
+
+    @pytest.mark.parametrize("has_ended", [False, True])
+    def test_the_same_put_again_is_no_second_one(self, rig: Rig, has_ended: bool) -> None:
+        """Its answer was lost: it is told what it would have been told. Wherever its message is by then."""
+        rig.hold("a")
+        for _ in range(2):
+            assert ["delivered", "duplicate"] == [rig.put(once("k", "first")), rig.put(once("k", "second"))]
+            assert ["k"] == rig.keys("a")
+        ends = (completed(),) if has_ended else ()
+        rig.append("a", once("k", "first").event, *ends, consumed=("k",), status="completed" if has_ended else None)
+        assert ["delivered", "duplicate"] == [rig.put(once("k", "first")), rig.put(once("k", "second"))]
+        assert [] == rig.keys("a")
+
+    def test_a_put_that_the_run_read_before_its_end_did_not_come_too_late(self, rig: Rig) -> None:
+        """Of a signal without a key of its sender's, and of a cancel: there is no look into the history before."""
+        rig.hold("a")
+        asked = Message("a", "cancel", CancelRequested(0, 0, "enough", put="mine"))
+        assert ["delivered", "delivered"] == [rig.put(asked), rig.put(asked)]
+        assert "duplicate" == rig.put(replace(asked, event=CancelRequested(0, 0, "enough", put="another")))
+        rig.put(signal("a", "k"))
+        events = (signal("a", "k").event, asked.event, RunCancelled(0, 0))
+        rig.append("a", *events, consumed=("k", "cancel"), status="cancelled")
+        assert ["delivered", "duplicate"] == [rig.put(asked), rig.put(signal("a", "k"))]
+        assert ["ended", "ended", "ended"] == [
+            rig.put(signal("a", "l")),
+            rig.put(cancel("a")),
+            rig.put(replace(asked, event=CancelRequested(0, 0, "enough", put="another"))),
+        ]
 
     def test_one_that_nobody_knows(self, rig: Rig) -> None:
         assert "unknown" == rig.put(once("k"))

@@ -42,6 +42,11 @@ KEYS = ("k", "l")
 FUNCTION_NAMES = sorted(FUNCTIONS)
 START_US = ManualClock().now_us()
 
+
+def _put_by(message: Message, name: str) -> Message:
+    return replace(message, event=replace(message.event, put=name))
+
+
 runs = st.sampled_from(RUNS)
 workers = st.sampled_from(WORKERS)
 functions = st.sampled_from(FUNCTION_NAMES)
@@ -52,7 +57,8 @@ times = st.none() | st.integers(-5, 30).map(lambda after: START_US + after)
 statuses: st.SearchStrategy[Status] = st.sampled_from(["pending", "running", "failed", "completed", "stalled"])
 signals = st.builds(signal, runs, st.sampled_from(KEYS))
 signals |= st.builds(lambda message, is_once: replace(message, is_once=is_once), signals, st.booleans())
-messages = signals | st.builds(cancel, runs)
+signals |= st.builds(_put_by, signals, st.sampled_from(["p", "q"]))
+messages = signals | st.builds(cancel, runs) | st.builds(_put_by, st.builds(cancel, runs), st.sampled_from(["p", "q"]))
 outcomes = st.builds(Message, runs, st.sampled_from(KEYS), st.just(CallCompleted(0, 0, 1, payload())))
 capabilities = st.just(ALL) | st.builds(
     Capabilities,

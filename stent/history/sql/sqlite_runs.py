@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from stent.history.events import EVENT_CODES, CancelRequested, SignalReceived
+from stent.history.events import EVENT_CODES, CancelRequested, SignalReceived, put_of
 from stent.history.operations import (
     Append,
     Appended,
@@ -79,7 +79,11 @@ _INSERT_MESSAGE = (
     "INSERT INTO stent_inbox (run_id, key, code, version, call, body, codec, payload, put_at_us) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
-_WAS_RECEIVED = "SELECT 1 FROM stent_events WHERE run_id = ? AND code = ? AND json_extract(body, '$.key') = ? LIMIT 1"
+_PUT_WAITING = "SELECT json_extract(body, '$.put') FROM stent_inbox WHERE run_id = ? AND key = ?"
+_PUT_RECORDED = (
+    "SELECT json_extract(body, '$.put') FROM stent_events "
+    "WHERE run_id = ? AND code = ? AND json_extract(body, ?) = ? LIMIT 1"
+)
 _KEYS_OF = "SELECT key FROM stent_inbox WHERE run_id = ? AND code = ?"
 _CONSUME = "DELETE FROM stent_inbox WHERE run_id = ? AND key = ?"
 _HAND_ON = (
@@ -145,19 +149,30 @@ def put(cursor: Cursor, message: Message, now_us: int) -> Put:
     if run is None:
         return Put("unknown")
     status, owner = run
-    if message.is_once:
-        cursor.execute(_WAS_RECEIVED, (message.run_id, _SIGNAL_CODE, message.key))
-        if cursor.fetchone() is not None:
-            return Put("duplicate")
-    if status in TERMINAL_STATUSES and EVENT_CODES[type(message.event)] in _OUTSIDE_CODES:
+    code = EVENT_CODES[type(message.event)]
+    is_late = status in TERMINAL_STATUSES and code in _OUTSIDE_CODES
+    if message.is_once or is_late:
+        mark = ("$.key", message.key) if code == _SIGNAL_CODE else ("$.put", put_of(message.event))
+        cursor.execute(_PUT_RECORDED, (message.run_id, code, *mark))
+        recorded = cursor.fetchone()
+        if recorded is not None:
+            return _again(message, recorded[0])
+    if is_late:
         return Put("ended")
     cursor.execute(_INSERT_MESSAGE, rows.inbox_values(message, now_us))
     if cursor.rowcount != 1:
-        return Put("duplicate")
+        cursor.execute(_PUT_WAITING, (message.run_id, message.key))
+        return _again(message, cursor.fetchone()[0])
     if owner is None and (status != "pending" or type(message.event) is CancelRequested):
         # A run that nobody has begun is ready already, or waits for its first time: only a cancel may wake it.
         cursor.execute(MAKE_READY, (now_us, message.run_id))
     return Put("delivered")
+
+
+def _again(message: Message, first_put: str | None) -> Put:
+    """The answer to a message that is there already: it may have been brought by this very put."""
+    put_name = put_of(message.event)
+    return Put("delivered" if put_name is not None and put_name == first_put else "duplicate")
 
 
 def append(cursor: Cursor, operation: Append, now_us: int) -> Outcome:
