@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from stent.history import wire
-from stent.history.events import EVENT_CODES, CancelRequested, Event, SignalReceived, put_of
+from stent.history.events import EVENT_CODES, CancelRequested, Event, RunContinuedAsNew, SignalReceived, put_of
 from stent.history.memory_tables import Kind, ReadyRow, Tables, last_row
 from stent.history.operations import (
     Append,
@@ -20,6 +21,7 @@ from stent.history.operations import (
     Unread,
 )
 from stent.history.records import TERMINAL_STATUSES, InboxRow, Message, NewRun, RunRow, SharedCall
+from stent.history.refusals import answer_to_taken
 
 
 class MemoryRuns:
@@ -99,11 +101,11 @@ class MemoryRuns:
 
     def _recorded(self, message: Message) -> Event | None:
         """The event in the history that a message like this one became: a signal by its key, a cancel by its put."""
-        code = EVENT_CODES[type(message.event)]
+        wanted = message.event
+        code = EVENT_CODES[type(wanted)]
+        mark = wanted.key if isinstance(wanted, SignalReceived) else put_of(wanted)
         for event in (wire.decode(row) for row in self.tables.histories[message.run_id] if row.code == code):
-            if isinstance(event, SignalReceived) and event.key == message.key:
-                return event
-            if isinstance(event, CancelRequested) and event.put is not None and event.put == put_of(message.event):
+            if mark is not None and mark == (event.key if isinstance(event, SignalReceived) else put_of(event)):
                 return event
         return None
 
@@ -119,10 +121,11 @@ class MemoryRuns:
         tables.extend_history(run_id, operation.rows)
         for key in operation.consumed:
             tables.inbox.remove((run_id, key))
-        for child in operation.children:
-            self._insert_run(child)
-        for message in operation.messages:
-            self.put(message)
+        taken = [place for place, child in enumerate(operation.children) if not self._insert_run(child)]
+        for place in taken:
+            self._refuse(operation.children[place])
+        told = [(place, message.run_id, self._tell(message)) for place, message in enumerate(operation.messages)]
+        led_on = tuple((place, got) for place, wanted, got in told if got != wanted)
         if operation.next_run is not None:
             self._hand_on(run_id, operation.next_run)
         for call in operation.shared:
@@ -132,7 +135,24 @@ class MemoryRuns:
             self._set_status(operation)
         if operation.release is not None:
             self._release(operation, operation.release)
-        return Appended(tuple(cancelled))
+        return Appended(tuple(cancelled), tuple(taken), led_on)
+
+    def _refuse(self, child: NewRun) -> None:
+        """A run that was to be started has an id that is taken: who asked for it is told."""
+        answer = answer_to_taken(child, self.tables.histories[child.run_id][0])
+        if answer is not None:
+            self.put(answer)
+
+    def _tell(self, message: Message) -> str:
+        """Put a message into the inbox of its run, a cancel into that of the one that goes on; the id of that run."""
+        told = message
+        while self.put(told).result == "ended" and isinstance(told.event, CancelRequested):
+            last = last_row(self.tables, told.run_id)
+            end = wire.decode(last) if last is not None else None
+            if not isinstance(end, RunContinuedAsNew):
+                return message.run_id
+            told = replace(told, run_id=end.next_run)
+        return told.run_id
 
     def _is_next(self, operation: Append) -> bool:
         """The run is still the holder's, and the rows come right after what is there."""
@@ -164,8 +184,13 @@ class MemoryRuns:
             history = self.tables.histories.get(operation.run_id, [])
             found = history[first.seq - 1] if 0 < first.seq <= len(history) else None
             if found is not None and found.token is not None and found.token == first.token:
-                return Appended()
+                return Appended(taken=self._started_by_others(operation.children))
         return Fenced()
+
+    def _started_by_others(self, children: Sequence[NewRun]) -> tuple[int, ...]:
+        histories = self.tables.histories
+        starts = enumerate(child.started for child in children)
+        return tuple(place for place, row in starts if histories[row.run_id][0].token != row.token)
 
     def _withdraw(self, run_id: str, call: int) -> list[tuple[int, int]]:
         ready = self.tables.ready

@@ -73,6 +73,8 @@ class Append(NamedTuple):
     `status` is set where it changes. `release` gives the run back in the same transaction. `next_run` is the run that
     goes on where this one ends: signals that wait here, and are not consumed, move to its inbox in their order, behind
     those among `messages`.
+    A child whose id another run has is not started, and the run that called for it is told. A cancel among `messages`
+    for a run that has continued as new is put to the one that goes on in its place.
     """
 
     run_id: str
@@ -92,9 +94,16 @@ class Append(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Recorded. `cancelled` are the withdrawn calls that another worker is carrying out right now."""
+    """Recorded. `cancelled` are the withdrawn calls that another worker is carrying out right now.
+
+    `taken` are the places in `children` of those that this append did not start, for there are runs with their ids;
+    `led_on` says of messages that went to another run than asked for: (place in `messages`, id of that run). The latter
+    is a hint: an append that is repeated does not know it.
+    """
 
     cancelled: tuple[tuple[int, int], ...] = ()
+    taken: tuple[int, ...] = ()
+    led_on: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

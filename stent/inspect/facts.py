@@ -33,6 +33,7 @@ from stent.history.events import (
     TimerStarted,
     indexes_of,
 )
+from stent.history.refusals import refused_by
 
 Place = tuple[int, int | None]
 """A call, or an item of a batch."""
@@ -86,6 +87,8 @@ class Facts:
     promoted: dict[Place, str] = field(default_factory=dict)
     retries: dict[Place, CallAttemptFailed] = field(default_factory=dict)
     signal_keys: list[str] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    """Ids of children that were not started: other runs have them."""
 
     def report(self, name: str, event: Event, message: str) -> None:
         self.violations.append(Violation(name, self.run_id, event.seq, message))
@@ -167,6 +170,7 @@ def _take(facts: Facts, event: Event) -> None:
         case CallCompleted(call=call) | CallFailed(call=call):
             if _is_open(facts, event, call, None):
                 facts.scheduled[call].is_answered = True
+                facts.refused |= refused_by(event)
                 facts.retries.pop((call, None), None)
         case BatchItemsCompleted():
             _complete_items(facts, event)
@@ -233,6 +237,7 @@ def _complete_items(facts: Facts, event: BatchItemsCompleted) -> None:
             found.open_items.discard(item)
             found.is_answered = not found.open_items
             facts.retries.pop((event.call, item), None)
+    facts.refused |= refused_by(event)
     if not set(event.failed) <= set(items):
         facts.report("I5", event, f"items of call {event.call} failed that are not among those completed")
 

@@ -33,6 +33,7 @@ from stent.history.events import (
     SignalReceived,
     indexes_of,
 )
+from stent.history.refusals import refused_by
 from stent.history.wire import EventRow
 from stent.inspect.facts import Facts, Place, Violation, facts_of
 from stent.inspect.snapshot import Connection, Ready, Run, Snapshot, read_histories, read_snapshot
@@ -178,7 +179,7 @@ def _check_families(case: _Case) -> Iterator[Violation]:
             found = case.snapshot.runs.get(child)
             if found is None:
                 yield Violation("I10", run_id, None, f"its child {child} was scheduled and does not exist")
-            elif found.parent_run != parent_run:
+            elif found.parent_run != parent_run and not _was_refused(case, facts, child):
                 yield Violation("I10", run_id, None, f"its child {child} is the child of {found.parent_run}")
     for run in case.snapshot.runs.values():
         if run.parent_run is None or run.parent_run in case.unread:
@@ -203,6 +204,12 @@ def _children_of(facts: Facts) -> Iterator[tuple[str | None, str]]:
     yield from ((run_id, child) for child in facts.promoted.values())
     if isinstance(facts.end, RunContinuedAsNew) and facts.started is not None:
         yield facts.started.parent_run, facts.end.next_run
+
+
+def _was_refused(case: _Case, parent: Facts, child: str) -> bool:
+    """The parent was told, or has it in its inbox, that the id of its child is another run's."""
+    waiting = _messages(case, parent.run_id)
+    return child in parent.refused or any(child in refused_by(event) for event in waiting)
 
 
 def _is_answered(case: _Case, child: Run, parent: Facts) -> bool:

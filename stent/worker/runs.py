@@ -12,7 +12,8 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from stent.history.events import Event, RunStarted, SignalReceived
 from stent.history.operations import Append, Appended, Outcome as Written, Release, Unread
@@ -171,7 +172,10 @@ class Runs:
             self._on_cancelled(held.run_id, call, first_item)
         for key in append.consumed:
             held.keys.discard(key)
-        for effect in plan.effects:
+        effects: Iterable[Effect] = plan.effects
+        if outcome.taken or outcome.led_on:
+            effects = self._as_written(plan, outcome)
+        for effect in effects:
             self._carry_out(held, effect)
         if append.shared or (append.children and any(child.owner is None for child in append.children)):
             self._on_ready()
@@ -181,6 +185,21 @@ class Runs:
             self.pump(held)
         if held.is_quiet or held.is_dropped:
             self._on_quiet()
+
+    def _as_written(self, plan: Plan, outcome: Appended) -> Iterator[Effect]:
+        """The effects of a plan of which the store wrote a part in another way."""
+        taken = [plan.append.children[place] for place in outcome.taken]
+        led_on = {plan.append.messages[place]: run_id for place, run_id in outcome.led_on}
+        for effect in plan.effects:
+            match effect:
+                case Adopt(run, _) if run in taken:
+                    self.placement.settle(run.run_id)
+                case Tell(message) if message in led_on:
+                    yield Tell(replace(message, run_id=led_on[message]))
+                case _:
+                    yield effect
+        if taken:
+            self._on_signal()  # the answers lie in inboxes, some of them perhaps of runs that are held here
 
     def _carry_out(self, held: HeldRun, effect: Effect) -> None:
         match effect:

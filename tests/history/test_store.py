@@ -9,6 +9,7 @@ import pytest
 
 from stent.clock import ManualClock
 from tests.history.conformance import TestAppending, TestCommit, TestMessages, TestReleasing, TestStarting
+from tests.history.conformance_children import TestLateCancels, TestTakenIds
 from tests.history.conformance_claims import TestClaimingCalls, TestClaimingRuns, TestLimits, TestWorkers
 from tests.history.conformance_endings import TestGoingOnAsNew, TestKeysForLife, TestUnreadCancels
 from tests.history.conformance_reads import TestListing, TestLooking, TestReadingHistories, TestTwoProcesses
@@ -22,6 +23,7 @@ __all__ = [
     "TestCommit",
     "TestGoingOnAsNew",
     "TestKeysForLife",
+    "TestLateCancels",
     "TestLimits",
     "TestListing",
     "TestLooking",
@@ -29,6 +31,7 @@ __all__ = [
     "TestReadingHistories",
     "TestReleasing",
     "TestStarting",
+    "TestTakenIds",
     "TestTwoProcesses",
     "TestUnreadCancels",
     "TestWorkers",

@@ -105,7 +105,8 @@ def put(messages: Iterable[Message]) -> Statement:
 def _mark_of(message: Message) -> str | None:
     """What stands in the body of an event that a message like this one became: a signal's key, a cancel's put."""
     if isinstance(message.event, SignalReceived):
-        return _written("key", SignalReceived(0, 0, "", _NOTHING, key=message.key))
+        key = message.event.key
+        return _written("key", SignalReceived(0, 0, "", _NOTHING, key=key)) if key is not None else None
     return _own_mark(message)
 
 

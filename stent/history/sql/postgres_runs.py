@@ -15,6 +15,7 @@ from functools import cache
 from stent.history.operations import Append, Appended, Fenced, Outcome, Unread
 from stent.history.records import TERMINAL_STATUSES
 from stent.history.sql import rows
+from stent.history.sql.postgres_detours import detours_of, first_events, first_of_each, started_by_others
 from stent.history.sql.postgres_messages import CANCEL_CODE, SIGNAL_CODE, put
 from stent.history.sql.postgres_starts import (
     EVENT_VALUES,
@@ -178,38 +179,38 @@ def append_events(operations: Sequence[Append]) -> Talk:
     unread = {run_id for run_id, _ in passed} - held
     going = [operation for operation in operations if operation.run_id in held]
     refused = [op for op in operations if op.run_id not in held | unread and op.rows]
-    statements = _follow_ups(going)
-    withdraws = any(operation.withdrawn for operation in going)
+    follow_ups = _follow_ups(going)
+    statements = list(follow_ups.values())
     if refused:
         places = [(operation.run_id, operation.rows[0].seq) for operation in refused]
         statements.append(Statement(_TOKENS, _PLACES.values(places)))
+        statements.append(first_events(child.run_id for operation in refused for child in operation.children))
     answers = (yield statements) if statements else []
-    known: dict[str, bytes | None] = {row[0]: row[1] for row in answers[-1]} if refused else {}
+    by_kind = dict(zip(follow_ups, answers, strict=False))
+    detours = yield from detours_of(going, by_kind.get("start", ()), by_kind.get("put", ()))
     cancelled: dict[str, list[tuple[int, int]]] = {}
-    if withdraws:
-        for run_id, call, first_item in answers[_withdrawn_place(statements)]:
-            cancelled.setdefault(run_id, []).append((call, first_item))
-    return [
-        Unread() if operation.run_id in unread else _outcome(operation, held, known, cancelled)
-        for operation in operations
-    ]
-
-
-def _outcome(
-    operation: Append,
-    held: set[str],
-    known: dict[str, bytes | None],
-    cancelled: dict[str, list[tuple[int, int]]],
-) -> Outcome:
-    """Of one append: when nothing was written, then because of another holder, or because it is there already."""
-    if operation.run_id in held:
+    for run_id, call, first_item in by_kind.get("withdraw", ()):
+        cancelled.setdefault(run_id, []).append((call, first_item))
+    outcomes: dict[str, Outcome] = {run_id: Unread() for run_id in unread}
+    for operation in going:
+        run_id = operation.run_id
         order = {call: place for place, call in reversed(list(enumerate(operation.withdrawn)))}
-        pairs = cancelled.get(operation.run_id, [])
-        return Appended(tuple(sorted(pairs, key=lambda pair: (order[pair[0]], pair))))
-    token = known.get(operation.run_id)
-    if token is not None and bytes(token) == operation.rows[0].token:
-        return Appended()
-    return Fenced()
+        pairs = sorted(cancelled.get(run_id, []), key=lambda pair: (order[pair[0]], pair))
+        outcomes[run_id] = Appended(tuple(pairs), detours.taken_of(run_id), detours.led_on_of(run_id))
+    if refused:
+        outcomes.update(_applied_before(refused, *answers[-2:]))
+    return [outcomes.get(operation.run_id, Fenced()) for operation in operations]
+
+
+def _applied_before(refused: Sequence[Append], found: list[rows.Row], firsts: list[rows.Row]) -> dict[str, Outcome]:
+    """Nothing was written of these: because of another holder, or because they are there already."""
+    tokens: dict[str, bytes | None] = {row[0]: row[1] for row in found}
+    outcomes: dict[str, Outcome] = {}
+    for operation in refused:
+        token = tokens.get(operation.run_id)
+        if token is not None and bytes(token) == operation.rows[0].token:
+            outcomes[operation.run_id] = Appended(taken=started_by_others(operation.children, firsts))
+    return outcomes
 
 
 def _fenced(operations: Sequence[Append]) -> Statement:
@@ -237,37 +238,33 @@ def _consumed(operations: Sequence[Append]) -> list[tuple[str, str]]:
     return [(operation.run_id, key) for operation in operations for key in operation.consumed]
 
 
-def _follow_ups(operations: Sequence[Append]) -> list[Statement]:
-    """All that follows from appends that were written, in order."""
-    statements = []
+def _follow_ups(operations: Sequence[Append]) -> dict[str, Statement]:
+    """All that follows from appends that were written, by kind and in order."""
+    statements = {}
     consumed = _consumed(operations)
     if consumed:
-        statements.append(Statement(_CONSUME, _CONSUMED.values(consumed)))
-    children = {child.run_id: child for operation in reversed(operations) for child in reversed(operation.children)}
+        statements["consume"] = Statement(_CONSUME, _CONSUMED.values(consumed))
+    children = first_of_each(operations)
     if children:
-        statements.append(start([children[run_id] for run_id in sorted(children)]))
+        statements["start"] = start([children[run_id] for run_id in sorted(children)])
     messages = [message for operation in operations for message in operation.messages]
     if messages:
-        statements.append(put(messages))
+        statements["put"] = put(messages)
     chains = [(operation.run_id, operation.next_run) for operation in operations if operation.next_run is not None]
     if chains:
-        statements.append(Statement(_HAND_ON, _CHAINS.values(chains)))
-        statements.append(Statement(_HANDED_ON, (texts(run_id for run_id, _ in chains),)))
+        statements["hand on"] = Statement(_HAND_ON, _CHAINS.values(chains))
+        statements["handed on"] = Statement(_HANDED_ON, (texts(run_id for run_id, _ in chains),))
     shared = [call.named() for operation in operations for call in operation.shared]
     if shared:
-        statements.append(offer(rows.ready_values(call, KIND_CALL, 0)[:13] for call in shared))
+        statements["offer"] = offer(rows.ready_values(call, KIND_CALL, 0)[:13] for call in shared)
     withdrawn = [(operation.run_id, call) for operation in operations for call in operation.withdrawn]
     if withdrawn:
-        statements.append(Statement(_WITHDRAW_OPEN, _CALLS.values(withdrawn)))
-        statements.append(Statement(_WITHDRAW_CLAIMED, _CALLS.values(withdrawn)))
-    return statements + _state_changes(operations)
+        statements["withdraw open"] = Statement(_WITHDRAW_OPEN, _CALLS.values(withdrawn))
+        statements["withdraw"] = Statement(_WITHDRAW_CLAIMED, _CALLS.values(withdrawn))
+    return statements | _state_changes(operations)
 
 
-def _withdrawn_place(statements: Sequence[Statement]) -> int:
-    return next(place for place, statement in enumerate(statements) if statement.sql is _WITHDRAW_CLAIMED)
-
-
-def _state_changes(operations: Sequence[Append]) -> list[Statement]:
+def _state_changes(operations: Sequence[Append]) -> dict[str, Statement]:
     states = [
         (
             operation.run_id,
@@ -280,17 +277,17 @@ def _state_changes(operations: Sequence[Append]) -> list[Statement]:
         if operation.status is not None or operation.release is not None
     ]
     if not states:
-        return []
-    statements = [Statement(_SET_STATE, _STATES.values(states))]
+        return {}
+    statements = {"state": Statement(_SET_STATE, _STATES.values(states))}
     released = [(operation, operation.release) for operation in operations if operation.release is not None]
     sleepers = [(operation.run_id, release.due_us) for operation, release in released if release.due_us is not None]
     if sleepers:
-        statements.append(Statement(_SLEEP, _SLEEPERS.values(sleepers)))
+        statements["sleep"] = Statement(_SLEEP, _SLEEPERS.values(sleepers))
     now = [operation.run_id for operation, release in released if release.now]
     # The messages of a stalled run wait for code that fits: waking it for them would go round and round.
     told = [op.run_id for op, release in released if not release.now and op.status != "stalled"]
     if now or told:
-        statements.append(Statement(_WAKE, (texts(now), texts(told))))
+        statements["wake"] = Statement(_WAKE, (texts(now), texts(told)))
     return statements
 
 

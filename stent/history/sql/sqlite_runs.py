@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from stent.history.events import EVENT_CODES, CancelRequested, SignalReceived, put_of
+from stent.history.events import EVENT_CODES, CancelRequested, RunContinuedAsNew, SignalReceived, put_of
 from stent.history.operations import (
     Append,
     Appended,
@@ -27,6 +27,7 @@ from stent.history.operations import (
     Unread,
 )
 from stent.history.records import TERMINAL_STATUSES, Message, NewRun, SharedCall
+from stent.history.refusals import answer_to_taken
 from stent.history.sql import rows
 from stent.history.sql.cursor import Cursor, marks
 from stent.history.sql.rows import (
@@ -84,6 +85,13 @@ _PUT_RECORDED = (
     "SELECT json_extract(body, '$.put') FROM stent_events "
     "WHERE run_id = ? AND code = ? AND json_extract(body, ?) = ? LIMIT 1"
 )
+_FIRST_EVENT = (
+    f"SELECT {', '.join(f'e.{name}' for name in EVENT_COLUMNS.split(', '))}, p.data FROM stent_events e "
+    "LEFT JOIN stent_payloads p ON p.run_id = e.run_id AND p.seq = e.seq WHERE e.run_id = ? AND e.seq = 1"
+)
+_NEXT_RUN = (
+    "SELECT json_extract(body, '$.next_run') FROM stent_events WHERE run_id = ? AND code = ? ORDER BY seq DESC LIMIT 1"
+)
 _KEYS_OF = "SELECT key FROM stent_inbox WHERE run_id = ? AND code = ?"
 _CONSUME = "DELETE FROM stent_inbox WHERE run_id = ? AND key = ?"
 _HAND_ON = (
@@ -100,6 +108,7 @@ _WITHDRAW_CLAIMED = (
 
 _SIGNAL_CODE = EVENT_CODES[SignalReceived]
 _CANCEL_CODE = EVENT_CODES[CancelRequested]
+_CONTINUED_CODE = EVENT_CODES[RunContinuedAsNew]
 _OUTSIDE_CODES = frozenset({_SIGNAL_CODE, _CANCEL_CODE})
 
 
@@ -152,7 +161,8 @@ def put(cursor: Cursor, message: Message, now_us: int) -> Put:
     code = EVENT_CODES[type(message.event)]
     is_late = status in TERMINAL_STATUSES and code in _OUTSIDE_CODES
     if message.is_once or is_late:
-        mark = ("$.key", message.key) if code == _SIGNAL_CODE else ("$.put", put_of(message.event))
+        signal = message.event if isinstance(message.event, SignalReceived) else None
+        mark = ("$.key", signal.key) if signal is not None else ("$.put", put_of(message.event))
         cursor.execute(_PUT_RECORDED, (message.run_id, code, *mark))
         recorded = cursor.fetchone()
         if recorded is not None:
@@ -182,10 +192,15 @@ def append(cursor: Cursor, operation: Append, now_us: int) -> Outcome:
         return _applied_before(cursor, operation)
     if operation.consumed:
         cursor.executemany(_CONSUME, [(operation.run_id, key) for key in operation.consumed])
-    for child in operation.children:
-        _insert_run(cursor, child, now_us)
-    for message in operation.messages:
-        put(cursor, message, now_us)
+    children = operation.children
+    taken = [place for place, child in enumerate(children) if not _insert_run(cursor, child, now_us)]
+    for place in taken:
+        _refuse(cursor, children[place], now_us)
+    led_on: list[tuple[int, str]] = []
+    for place, message in enumerate(operation.messages):
+        told = _tell(cursor, message, now_us)
+        if told != message.run_id:
+            led_on.append((place, told))
     if operation.next_run is not None:
         cursor.execute(_HAND_ON, (operation.next_run, operation.run_id, _SIGNAL_CODE))
         cursor.execute(_HANDED_ON, (operation.run_id, _SIGNAL_CODE))
@@ -205,7 +220,32 @@ def append(cursor: Cursor, operation: Append, now_us: int) -> Outcome:
         )
     if operation.release is not None:
         _release(cursor, operation, operation.release, now_us)
-    return Appended(tuple(cancelled))
+    return Appended(tuple(cancelled), tuple(taken), tuple(led_on))
+
+
+def _refuse(cursor: Cursor, child: NewRun, now_us: int) -> None:
+    """A run that was to be started has an id that is taken: who asked for it is told."""
+    answer = answer_to_taken(child, _first_row(cursor, child.run_id))
+    if answer is not None:
+        put(cursor, answer, now_us)
+
+
+def _first_row(cursor: Cursor, run_id: str) -> EventRow:
+    cursor.execute(_FIRST_EVENT, (run_id,))
+    found = cursor.fetchone()
+    return rows.event_row(found, found[-1])
+
+
+def _tell(cursor: Cursor, message: Message, now_us: int) -> str:
+    """Put a message into the inbox of its run, a cancel into that of the one that goes on; the id of that run."""
+    told = message
+    while put(cursor, told, now_us).result == "ended" and type(told.event) is CancelRequested:
+        cursor.execute(_NEXT_RUN, (told.run_id, _CONTINUED_CODE))
+        found = cursor.fetchone()
+        if found is None:
+            return message.run_id
+        told = replace(told, run_id=found[0])
+    return told.run_id
 
 
 def _has_unread_cancel(cursor: Cursor, operation: Append) -> bool:
@@ -256,8 +296,13 @@ def _applied_before(cursor: Cursor, operation: Append) -> Outcome:
         cursor.execute(_TOKEN_AT, (operation.run_id, operation.rows[0].seq))
         found = cursor.fetchone()
         if found is not None and found[0] is not None and bytes(found[0]) == operation.rows[0].token:
-            return Appended()
+            return Appended(taken=_started_by_others(cursor, operation.children))
     return Fenced()
+
+
+def _started_by_others(cursor: Cursor, children: tuple[NewRun, ...]) -> tuple[int, ...]:
+    starts = enumerate(child.started for child in children)
+    return tuple(place for place, row in starts if _first_row(cursor, row.run_id).token != row.token)
 
 
 def _release(cursor: Cursor, operation: Append, release: Release, now_us: int) -> None:
