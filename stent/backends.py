@@ -172,6 +172,13 @@ def _without_password(dsn: str) -> str:
     return re.sub(r"(?<=://)([^:/?#@]*):[^/?#]*@", r"\1:***@", re.sub(r"([?&]password=)[^&]*", r"\1***", dsn))
 
 
+_LIBPQ = re.compile(
+    r"\s*(host|hostaddr|port|dbname|user|password|passfile|service|sslmode|options|application_name|connect_timeout"
+    r"|target_session_attrs)\s*="
+)
+"""A connection string that begins with one of the usual keywords: taken for a file name it would make a new file."""
+
+
 def backend_of(url: str | os.PathLike[str] | None) -> StoreBackend:
     """The backend behind a URL or a file name; without one, behind the variable STENT_DATABASE_URL."""
     given = os.fspath(url) if url is not None else os.environ.get(DATABASE_URL_VARIABLE, "")
@@ -187,5 +194,11 @@ def backend_of(url: str | os.PathLike[str] | None) -> StoreBackend:
         raise OptionError(
             f"the database URL begins with {given.partition('://')[0]}://",
             fix="use postgresql://user@host/database, sqlite:///file.db, or a file name",
+        )
+    if not isinstance(url, os.PathLike) and _LIBPQ.match(given):
+        raise OptionError(
+            f"the database {_without_password(given)!r} looks like a connection string of PostgreSQL, not like a file",
+            fix="use the URL postgresql://user@host/database, or PostgresBackend(...); a file that is called so is "
+            f"{SQLITE_PREFIX}{_without_password(given)}",
         )
     return SQLiteBackend(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,38 @@ def test_no_url_and_a_strange_one_are_refused(monkeypatch: pytest.MonkeyPatch) -
         backend_of(None)
     with pytest.raises(OptionError, match="mysql"):
         backend_of("mysql://localhost/x")
+
+
+LIBPQ = ["host=db user=me password=secret dbname=shop", "dbname=shop", " user = me  host='a b'", "port=5433"]
+
+
+@pytest.mark.parametrize("given", LIBPQ)
+def test_a_connection_string_of_postgresql_is_no_file_name(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken for one it made a new and empty database of this very name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(DATABASE_URL_VARIABLE, given)
+    for database in (given, None):
+        with pytest.raises(OptionError, match="connection string of PostgreSQL") as caught:
+            backend_of(database)
+        assert "PostgresBackend" in caught.value.fix
+        assert "postgresql://" in caught.value.fix
+        assert "secret" not in str(caught.value)
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a=b.db", "hostess=1.db", "folder/host=1.db"])
+def test_other_names_with_an_equals_sign_are_file_names(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert backend_of(name).url == f"sqlite:///{tmp_path}/{name}"
+
+
+@pytest.mark.parametrize("as_path", [lambda name: f"sqlite:///{name}", Path], ids=["url", "path"])
+def test_a_file_that_is_really_called_so_can_be_named(
+    as_path: Callable[[str], str | Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert backend_of(as_path("host=1.db")).url == f"sqlite:///{tmp_path}/host=1.db"
