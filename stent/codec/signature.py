@@ -133,7 +133,7 @@ class Signature:
             document: Any = {"args": [*args], "kwargs": kwargs} if kwargs else [*args]
             return encode_or_refuse(document, self._registry, limit)
         except Refusal as refusal:
-            raise self._not_encoded(refusal, limit) from refusal.__cause__
+            raise self._not_encoded(refusal, limit, args, kwargs) from refusal.__cause__
 
     def decode(self, payload: Payload) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a payload, as they were bound."""
@@ -212,7 +212,9 @@ class Signature:
             f"{self.name}() {problem}.", fix=f"call it as {self.text}", function=self.name, argument=argument
         )
 
-    def _not_encoded(self, refusal: Refusal, limit: int) -> SerializationError:
+    def _not_encoded(
+        self, refusal: Refusal, limit: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> SerializationError:
         """`argument 'data' ['x']`, for a path that starts inside of the stored form."""
         segments = refusal.segments
         if segments[:1] == ["['kwargs']"]:
@@ -223,11 +225,28 @@ class Signature:
             label = self._label(int(segments[0][1:-1])) if segments else ""
             segments = segments[1:]
         path = f"argument {label!r}{' ' if segments else ''}{''.join(segments)}" if label else "the list of arguments"
+        if refusal.kind == "size" and not label:
+            label, size = self._largest(args, kwargs, limit)
+            path = (
+                f"argument {label!r}" if size > limit else f"{path}, of which {label!r} is the largest ({size} bytes),"
+            )
         error = refused(refusal, path, limit)
         error.message = f"{self.name}(): {error.message}"
         error.args = (error.message,)
         error.facts |= {"function": self.name, "argument": label}
         return error
+
+    def _largest(self, args: tuple[Any, ...], kwargs: dict[str, Any], limit: int) -> tuple[str, int]:
+        """The argument that takes most, and how much; more than `limit` if it is too large by itself."""
+        values = {self._label(index): value for index, value in enumerate(args)} | kwargs
+        sizes = {label: self._size(value, limit) for label, value in values.items()}
+        return max(sizes.items(), key=lambda named: named[1])
+
+    def _size(self, value: Any, limit: int) -> int:
+        try:
+            return len(encode_or_refuse(value, self._registry, limit).data)
+        except Refusal as refusal:
+            return max(limit + 1, refusal.size_bytes)
 
     def _label(self, index: int) -> str:
         if index < len(self._positional):

@@ -251,6 +251,29 @@ def test_arguments_over_the_limit_are_refused_with_size_and_limit() -> None:
     assert caught.value.size_bytes > 100
 
 
+@pytest.mark.parametrize(
+    ("args", "kwargs", "named"),
+    [
+        ((1, "x" * 200), {}, "argument 'b' takes"),
+        ((["x" * 9] * 40, 1), {}, "argument 'a' takes"),
+        (({"k": ["x"] * 40}, 1), {}, "argument 'a' takes"),
+        ((b"x" * 200, 1), {}, "argument 'a' takes"),
+        (("x" * 60, "y" * 61), {}, "the list of arguments, of which 'b' is the largest (63 bytes), takes"),
+        ((1, 2), {"c": "x" * 200}, "argument 'c' takes"),
+        ((1, 2, 3, "x" * 200), {}, "argument '*rest[1]' takes"),
+        ((1, 2), {"other": list(range(100))}, "argument 'other' takes"),
+    ],
+)
+def test_what_is_too_large_is_named(args: tuple[Any, ...], kwargs: dict[str, Any], named: str) -> None:
+    def every(a: Any, b: Any, *rest: Any, c: Any = 0, **more: Any) -> None: ...
+
+    with pytest.raises(PayloadTooLargeError) as caught:
+        signature(every).encode(args, kwargs, limit=100)
+    assert f"every(): {named} " in caught.value.message
+    assert caught.value.argument in named
+    assert caught.value.argument
+
+
 @pytest.mark.parametrize("data", [b"5", b'{"args":[]}', b'{"args":[],"kwargs":[]}', b'{"args":[],"kwargs":{},"x":1}'])
 def test_what_is_no_list_of_arguments_is_corrupt(data: bytes) -> None:
     """One error for all of it."""
