@@ -69,7 +69,7 @@ def exit_code(verdicts: Sequence[Verdict], *, is_all: bool) -> int:
 def judge_file(name: str) -> Verdict:
     """A file that `stent export` wrote; CorruptHistoryError names it if it is none."""
     try:
-        return judge(loads(Path(name).read_bytes()), default_registry)
+        return judge(loads(Path(name).read_bytes()), default_registry, file=name)
     except CorruptHistoryError as error:
         raise CorruptHistoryError(f"{name}: {error.message}", fix=error.fix, **error.facts) from error
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from stent.errors import DivergenceError, StentError, UnregisteredFunctionError
 from stent.history.events import Event, RunStarted
 from stent.registry import Registry
+from stent.replay.divergence import told_of_file, told_of_stored
 from stent.replay.replayer import fits, is_orchestrator
 
 Finding: TypeAlias = Literal["fits", "activity", "diverged", "unknown", "unreadable"]
@@ -50,8 +51,11 @@ class Verdict:
         return facts
 
 
-def judge(history: Sequence[Event], registry: Registry) -> Verdict:
-    """Re-execute an orchestrator against its history with the code that is registered. No activity runs."""
+def judge(history: Sequence[Event], registry: Registry, *, file: str | None = None) -> Verdict:
+    """Re-execute an orchestrator against its history with the code that is registered. No activity runs.
+
+    `file` names the file that the history is from, if it is from one.
+    """
     started = history[0]
     assert isinstance(started, RunStarted), "the first event of a history starts the run"
     run_id, name, count = started.run_id, started.function, len(history)
@@ -65,7 +69,10 @@ def judge(history: Sequence[Event], registry: Registry) -> Verdict:
         divergence = fits(function, history)
     except StentError as error:
         return Verdict(run_id, name, "unreadable", count, error)
-    return Verdict(run_id, name, "diverged" if divergence is not None else "fits", count, divergence)
+    if divergence is None:
+        return Verdict(run_id, name, "fits", count)
+    told = told_of_file(divergence, file) if file is not None else told_of_stored(divergence)
+    return Verdict(run_id, name, "diverged", count, told)
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:

@@ -50,12 +50,14 @@ def describe_mismatch(function: Function, history: Sequence[Event], turn: Turn, 
     if difference:
         lines.append(f"  differs  {difference}")
     lines.append(f"  calls    {_aligned(history, _place_of(expected, turn), actual)}")
-    lines.append("Nothing was written. The run is stalled, not failed.")
-    lines.append(f"  fix 1    guard the change:  if Stent.patched({_change_name(expected, actual)!r}): ...")
-    lines.append(f"  fix 2    look at it:        stent show {run_id}")
-    lines.append("  fix 3    put fitting code back: the run goes on by itself")
+    report = "\n".join(lines)
+    guard = f"guard the change:  if Stent.patched({_change_name(expected, actual)!r}): ..."
+    look = f"look at it:        stent show {run_id}"
+    back = "put fitting code back: the run goes on by itself"
     return DivergenceError(
-        "\n".join(lines),
+        f"{report}\n{_advice('Nothing was written. The run is stalled, not failed.', guard, look, back)}",
+        report=report,
+        guard=guard,
         run_id=run_id,
         function=function.name,
         kind=_kind(expected, actual),
@@ -65,6 +67,24 @@ def describe_mismatch(function: Function, history: Sequence[Event], turn: Turn, 
         call=getattr(expected or actual, "call", None),
         difference=difference or None,
     )
+
+
+def told_of_file(error: DivergenceError, name: str) -> DivergenceError:
+    """The same for a history out of a file: of its run nothing is known here, so nothing is said of it."""
+    first = f"The history in {name} does not fit this code. A run with this history would be stalled, not failed."
+    advice = _advice(first, error.guard, "put fitting code back")
+    return DivergenceError(f"{error.report}\n{advice}", **error.facts, file=name)
+
+
+def told_of_stored(error: DivergenceError) -> DivergenceError:
+    """The same for a run that was only looked at: it may have ended, or go on elsewhere with other code."""
+    first = "Nothing was written. With this code a worker would stall the run, not fail it."
+    advice = _advice(first, error.guard, f"look at it:        stent show {error.run_id}", "put fitting code back")
+    return DivergenceError(f"{error.report}\n{advice}", **error.facts)
+
+
+def _advice(first: str, *fixes: str) -> str:
+    return "\n".join([first, *(f"  fix {number}    {fix}" for number, fix in enumerate(fixes, 1))])
 
 
 def _as_event(command: Command | None) -> Event | None:

@@ -32,6 +32,31 @@ def test_code_that_does_not_fit_is_code_five_and_the_report_is_the_data(shop: Cl
 
 
 @pytest.mark.usefixtures("changed")
+def test_what_is_said_of_a_file_is_said_of_the_file(shop: Cli, tmp_path: Path) -> None:
+    """Of its run nothing is known here: it may be in another database, and have ended long ago."""
+    file = tmp_path / "done-1.json"
+    file.write_text(shop("export", "done-1").stdout)
+    result = shop("replay", str(file), "--app", APP)
+    assert 5 == result.exit_code
+    said = result.stdout
+    assert (
+        f"The history in {file} does not fit this code. A run with this history would be stalled, not failed." in said
+    )
+    assert "guard the change:  if Stent.patched('double'): ..." in said
+    for untrue in ("Nothing was written", "The run is stalled", "stent show", "goes on by itself"):
+        assert untrue not in said
+
+
+@pytest.mark.usefixtures("changed")
+def test_a_run_that_is_only_looked_at_is_not_called_stalled(shop: Cli) -> None:
+    said = shop("replay", "done-1", "--app", APP).stdout
+    assert "Nothing was written. With this code a worker would stall the run, not fail it.\n" in said
+    assert "look at it:        stent show done-1" in said
+    for untrue in ("The run is stalled", "goes on by itself"):
+        assert untrue not in said
+
+
+@pytest.mark.usefixtures("changed")
 def test_one_that_does_not_fit_does_not_hide_the_others(shop: Cli) -> None:
     result = shop("replay", "--all", "--app", APP)
     assert (5, True) == (
