@@ -24,6 +24,7 @@ from stent.errors import CallTimeoutError, MixedRoleError, PlaceError, RoleError
 from stent.history.events import Site
 from stent.replay.sites import calling_site
 from stent.replay.stacks import await_frames, await_stack
+from stent.worker.frames import cut_to_users
 from stent.worker.outcomes import Outcome, Promoted, Raised, Returned, Stopped
 from stent.worker.slots import Attempt, Loan, Source, WorkQueue
 
@@ -262,11 +263,11 @@ class Bodies:
         except _Dropped:
             return Promoted()
         except asyncio.CancelledError as error:
-            return Stopped() if body.is_stopped else Raised(error)
+            return Stopped() if body.is_stopped else Raised(cut_to_users(error))
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # border: the user's function; what it raises is its answer
-            return Raised(error)
+            return Raised(cut_to_users(error))
 
     async def _call_in_time(self, body: Body, args: Any, kwargs: Any, timeout_us: int) -> Any:
         """One attempt with a time limit."""
