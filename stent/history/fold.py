@@ -143,6 +143,7 @@ class RunState:
         "arguments",
         "batches",
         "calls",
+        "cancel_puts",
         "cancel_reason",
         "deadline_us",
         "ended",
@@ -176,6 +177,7 @@ class RunState:
         self.started_at_us = 0
         self.deadline_us: int | None = None
         self.cancel_reason: str | None = None
+        self.cancel_puts: tuple[str, ...] = ()
         self.ended: Event | None = None
         self.calls: dict[int, OpenCall] = {}
         self.batches: dict[int, OpenBatch] = {}
@@ -260,6 +262,10 @@ class RunState:
 
     def _cancel_requested(self, event: CancelRequested) -> None:
         self.cancel_reason = event.reason
+        if event.put is not None:
+            if event.put in self.cancel_puts:
+                raise self._illegal(event, f"the cancel that {event.put!r} put is delivered twice")
+            self.cancel_puts += (event.put,)
 
     def _ended(self, event: Event) -> None:
         self.ended = event

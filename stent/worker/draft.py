@@ -152,7 +152,8 @@ class Draft:
             children.extend(_children_of(batch, held.run_id))
         for child in children:
             if child is not None:
-                self.tell(Message(child, f"cancel-{number}", CancelRequested(0, 0, reason)))
+                cancel = CancelRequested(0, 0, reason, put=f"call {number} of {held.run_id}")
+                self.tell(Message(child, f"cancel-{number}", cancel))
 
     # -- the whole -------------------------------------------------------------------------------------------------
 

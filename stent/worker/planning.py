@@ -299,7 +299,9 @@ def _is_meaningful(event: Event, state: RunState) -> bool:
         case SignalReceived(key=key):
             is_known = key is not None and state.signal_keys is not None and key in state.signal_keys
             return not is_known and not state.is_ended
-        case CancelRequested() | RunTimedOut() | RoleCorrected() | DeadlineSet():
+        case CancelRequested(put=put):
+            return not state.is_ended and (put is None or put not in state.cancel_puts)
+        case RunTimedOut() | RoleCorrected() | DeadlineSet():
             return not state.is_ended
     return True
 

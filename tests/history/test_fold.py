@@ -215,6 +215,14 @@ def test_a_signal_with_a_key_comes_once() -> None:
         state_after(*OPEN, one, other, one)
 
 
+def test_a_cancel_of_one_put_comes_once() -> None:
+    first, second = CancelRequested(0, 0, "enough", "p"), CancelRequested(0, 0, "enough", "q")
+    nameless = CancelRequested(0, 0)
+    assert ("p", "q") == state_after(*OPEN, first, second, nameless, nameless).cancel_puts
+    with pytest.raises(IllegalMove, match="'p' put is delivered twice"):
+        state_after(*OPEN, first, first)
+
+
 # -- what the events say ---------------------------------------------------------------------------------------------
 
 

@@ -255,6 +255,27 @@ def test_a_signal_sent_twice_under_one_key_is_one_signal(stage: Stage) -> None:
     assert [1, 3] == value(events_of(plan.append)[-1].result)  # type: ignore[attr-defined]  # it is a RunCompleted
 
 
+def test_a_cancel_that_was_read_too_late_and_came_twice_is_one_cancel(stage: Stage) -> None:
+    """Another one, which somebody sent during the clean-up, interrupts that."""
+
+    async def program() -> None:
+        try:
+            await calls.wait_for_signal("go")
+        finally:
+            await calls.wait_for_signal("cleaned up")
+
+    resumed = stage.begin(program)
+    stage.desk.turn(resumed.held, resumed.commands)
+    first, second = CancelRequested(0, 0, "enough", "p"), CancelRequested(0, 0, "now", "q")
+    deliver(resumed.held, first)
+    assert ["CancelRequested", "SignalAwaited"] == types_of(stage.desk.turn(resumed.held).append)
+    resumed.held.deliver(Delivery(first, "cancel"))
+    plan = stage.desk.turn(resumed.held)
+    assert ([], ("cancel",)) == (types_of(plan.append), plan.append.consumed)
+    deliver(resumed.held, second)
+    assert ["CancelRequested", "RunCancelled"] == types_of(stage.desk.turn(resumed.held).append)
+
+
 def test_an_ended_run_takes_its_messages_and_records_nothing(stage: Stage) -> None:
     async def program() -> int:
         return 1
@@ -442,6 +463,7 @@ def test_a_run_that_is_ended_from_outside_withdraws_what_it_had_open(stage: Stag
     told = {message.run_id: message.event for message in plan.append.messages}
     assert {"run.3", "up"} == told.keys()
     assert isinstance(told["run.3"], CancelRequested)
+    assert "call 3 of run" == told["run.3"].put
     assert isinstance(told["up"], BatchItemsCompleted)
 
 
