@@ -47,6 +47,7 @@ class Function:
         "call_options",
         "code",
         "display_name",
+        "guarded",
         "is_async",
         "limit_key",
         "name",
@@ -79,6 +80,8 @@ class Function:
             tags=options.tags,
         )
         self.role_hint: Role | None = options.role
+        self.guarded: tuple[Any, ...] | None = None
+        """What the guard found in the code, once it has looked."""
 
     def encode_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload:
         """Check the arguments of a call and encode them; ArgumentError or SerializationError name the argument."""

@@ -30,6 +30,7 @@ from stent.inspect.failure import traceback_in
 from stent.inspect.plain import payload_facts
 from stent.inspect.timeline import outcome_text
 from stent.registry import Function
+from stent.replay.watch import strict
 
 T = TypeVar("T")
 
@@ -79,7 +80,8 @@ def run(
     fix_hash_seed(settings)
     function = find_function(target)
     wish = Wish(function, args, kwargs, checked, timeout_us, concurrency, detach)
-    context.exit(asyncio.run(_run(settings, wish)))
+    with strict():  # somebody is looking: the time for a first execution to be watched
+        context.exit(asyncio.run(_run(settings, wish)))
 
 
 def call_arguments(given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

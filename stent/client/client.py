@@ -84,7 +84,6 @@ class Client:
         self._clock = clock
         self._ids = ids
         self._links: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = weakref.WeakKeyDictionary()
-        self._checked: weakref.WeakSet[Function] = weakref.WeakSet()
 
     async def link(self) -> Link:
         """The link of the running event loop to the store, which is opened now if it was not yet."""
@@ -145,9 +144,8 @@ class Client:
 
     def _first_event(self, run_id: str, function: Function, arguments: Payload, options: StartOptions) -> RunStarted:
         role = predict_role(function)
-        if role == "orchestrator" and function not in self._checked:
+        if role == "orchestrator":
             guard.check(function)
-            self._checked.add(function)
         now_us = self._clock.now_us()
         delay_us = options.delay_us or 0
         return first_event(

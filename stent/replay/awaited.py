@@ -29,12 +29,12 @@ class CallFuture(DurableFuture):
     __slots__ = ()
 
     # asyncio's own, in C: one is made with every call, and a method in Python around it takes as long again.
-    __init__ = asyncio.Future.__init__  # type: ignore[assignment]  # call_future does the rest
+    __init__ = asyncio.Future.__init__  # call_future does the rest
 
 
 def call_future(number: int, loop: ReplayLoop) -> CallFuture:
     """The future of one call, made in the order of the calls."""
-    future = CallFuture(loop=loop)  # type: ignore[call-arg]  # see above
+    future: CallFuture = CallFuture(loop=loop)  # see above
     future._hash = loop.next_hash()
     future.number = number
     return future

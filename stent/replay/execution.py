@@ -35,6 +35,7 @@ from stent.history.events import (
 )
 from stent.ids import stable_number
 from stent.registry import Function
+from stent.replay import guard
 from stent.replay.awaited import Awaited, CallFuture, SignalFuture, Timer, call_future
 from stent.replay.batches import BatchFuture
 from stent.replay.closing import close_tasks
@@ -63,6 +64,7 @@ from stent.replay.matcher import Matcher, Mismatch
 from stent.replay.sites import calling_site
 from stent.replay.stacks import await_stack
 from stent.replay.tasks import DurableFuture, RunTask
+from stent.replay.watch import new_watch
 
 
 class Execution:
@@ -76,6 +78,7 @@ class Execution:
         "_matcher",
         "_patches",
         "_random",
+        "_watch",
         "function",
         "has_commands",
         "is_done",
@@ -83,6 +86,7 @@ class Execution:
         "is_strict_role",
         "last_at_us",
         "last_call",
+        "refused",
         "run_id",
         "started",
         "started_at_us",
@@ -111,6 +115,9 @@ class Execution:
         self._patches: dict[str, bool] = {}
         self._random: random.Random | None = None
         self._cancel_reason: str | None = None
+        self.refused: ForbiddenInOrchestratorError | None = None
+        """What the program was refused under a watch: that is how the run ends, even if the program handles it."""
+        self._watch = new_watch()
 
     # -- the one door ----------------------------------------------------------------------------------------------
 
@@ -135,7 +142,10 @@ class Execution:
             return []
         try:
             if self._deliver(event):
-                self._run()
+                if self._watch is not None and not decisions and matcher.is_open:
+                    self._watch.over(self, self._run)
+                else:
+                    self._run()
         except BaseException:  # border: nobody knows how far the program has come, so nobody may go on with it
             self.close()
             raise
@@ -204,9 +214,11 @@ class Execution:
                     f"{function.display_name}() at {function.place} is an orchestrator, and a plain def cannot wait",
                     fix="make it an async def",
                 )
+            if not self._matcher.is_replaying:
+                guard.check_begin(function)
             args, kwargs = function.decode_arguments(started.arguments)
             coroutine = loop.context.run(function.body, *args, **kwargs)
-        except (RoleError, SerializationError, TypeError) as error:
+        except (RoleError, ForbiddenInOrchestratorError, SerializationError, TypeError) as error:
             self._finish(failure(function, error))
             return
         self._main = RunTask(coroutine, loop=loop, name=None, context=loop.context, path="0")
@@ -223,7 +235,9 @@ class Execution:
             return
         if loop.is_dead:
             return  # it does not fit its history, or is an activity
-        if main.done():
+        if self.refused is not None:
+            self._finish(failure(self.function, self.refused))
+        elif main.done():
             self._finish(ending_of(self.function, main, self._cancel_reason))
         elif self._awaited.is_empty():
             self._finish(failure(self.function, deadlock(self.function, self.run_id, main)))

@@ -40,6 +40,8 @@ class Reference:
     value: Any
     text: str
     site: Site
+    file: str = ""
+    """The file as the process knows it, to read the line itself."""
 
 
 def references(body: Any) -> Iterator[Reference]:
@@ -137,9 +139,10 @@ def _references_in(code: CodeType, scope: _Scope) -> Iterator[Reference]:
         line = _line_of(instruction) or line
         value, text = reader.value, reader.text
         if reader.read(instruction) and value is not _UNKNOWN:
-            yield Reference(value, text, Site(file_of(code, module), line, code.co_qualname))
+            yield Reference(value, text, Site(file_of(code, module), line, code.co_qualname), code.co_filename)
     if reader.value is not _UNKNOWN:
-        yield Reference(reader.value, reader.text, Site(file_of(code, module), line, code.co_qualname))
+        site = Site(file_of(code, module), line, code.co_qualname)
+        yield Reference(reader.value, reader.text, site, code.co_filename)
     inner = _Scope(scope.names, {**scope.cells, **reader.imported}, scope.own_class)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

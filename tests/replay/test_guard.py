@@ -93,7 +93,7 @@ def helper() -> Any:
 def test_what_would_not_replay_is_found(body: Callable[[], Any], what: str, fix: str) -> None:
     (finding,) = guard.findings(function_of(body))
     assert what == finding.what
-    assert fix in finding.fix
+    assert fix in finding.rule.fix
     with pytest.raises(ForbiddenInOrchestratorError, match=rf"{body.__name__}\(\) is an orchestrator; {what} at "):
         guard.check(function_of(body))
 
