@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "signal": ("stent.cli.telling", "Send a named message to a run."),
     "cancel": ("stent.cli.telling", "Ask a run to stop."),
     "export": ("stent.cli.export", "Write a run's history as portable JSON."),
+    "check": ("stent.cli.check", "Find what would not replay in the source."),
     "replay": ("stent.cli.replay", "Re-execute stored histories against the code here."),
 }
 """Name -> (module with a click command of that name, one line of help)."""

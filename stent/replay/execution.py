@@ -61,6 +61,7 @@ from stent.replay.endings import (
 )
 from stent.replay.loop import EndlessTurn, ReplayLoop
 from stent.replay.matcher import Matcher, Mismatch
+from stent.replay.rules import LOOP
 from stent.replay.sites import calling_site
 from stent.replay.stacks import await_stack
 from stent.replay.tasks import DurableFuture, RunTask
@@ -412,6 +413,7 @@ class Execution:
             fix="put it into a durable function of its own, and call that here",
             run_id=self.run_id,
             site=str(site),
+            rule=LOOP.code,
         )
 
     def waiting_stacks(self) -> list[tuple[str, list[Any]]]:

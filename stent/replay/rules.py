@@ -125,7 +125,7 @@ FORBIDDEN: dict[str, Rule] = {
     **_names("smtplib", "SMTP SMTP_SSL", NETWORK),
     **_names("ftplib", "FTP", NETWORK),
     **_names("sqlite3", "connect Connection", NETWORK),
-    **_names("asyncio", "open_connection open_unix_connection start_server", NETWORK),
+    **_names("asyncio", "open_connection open_unix_connection start_server", LOOP),
     **_names("select", "select poll epoll", NETWORK),
     **_names("subprocess", "run Popen call check_call check_output getoutput getstatusoutput", PROCESSES),
     **_names("os", "system popen fork posix_spawn execv execve kill", PROCESSES),

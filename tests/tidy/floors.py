@@ -28,7 +28,8 @@ FLOORS: Mapping[str, int] = {
     "replay": 2,
     # 3: does
     "worker": 3,
-    # 4: start, signal and wait; the decorator; tools over histories
+    # 4: start, signal and wait; the decorator; tools over histories and over source
+    "check": 4,
     "client": 4,
     "durable": 4,
     "inspect": 4,
