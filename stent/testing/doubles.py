@@ -1,0 +1,213 @@
+"""The durable functions of a test: those of the process, watched, and some of them replaced.
+
+Rules of this file:
+- nothing of the user's is changed: the engine is handed copies of the functions, the process keeps its own;
+- an orchestrator always runs its own code: only what an activity would do for real can be replaced;
+- a body is noted at the moment it begins, so that one that a crash has cut off is there twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NoReturn
+from weakref import WeakKeyDictionary
+
+from stent.durable.function import Durable, is_count
+from stent.errors import OptionError, UnregisteredFunctionError
+from stent.registry import Function, Registry
+from stent.replay.roles import predict_role
+from stent.worker.bodies import current_body
+from stent.worker.slots import Attempt
+
+
+class Arguments(NamedTuple):
+    """What one body was called with."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Begun(NamedTuple):
+    """A body that has begun: which function, for which call of which run, at which attempt."""
+
+    function: str
+    run_id: str
+    call: int
+    item: int
+    attempt: int
+    arguments: Arguments
+
+
+@dataclass(slots=True)
+class _Double:
+    """What a function does instead of its own: first the answers, each once, then `always`, then its own again."""
+
+    answers: deque[Callable[..., Any]] = field(default_factory=deque)
+    always: Callable[..., Any] | None = None
+
+    def next(self) -> Callable[..., Any] | None:
+        return self.answers.popleft() if self.answers else self.always
+
+
+class Doubles(Registry):
+    """A view of a registry in which every body is watched."""
+
+    def __init__(self, base: Registry) -> None:
+        self._base = base
+        self.types = base.types
+        self.begun: list[Begun] = []
+        self.hanging = 0
+        """How many bodies were told to hang, and do."""
+        self.gate: Callable[[str], Awaitable[None]] | None = None
+        """Waited for before a body of this name begins."""
+        self._copies: WeakKeyDictionary[Function, Function] = WeakKeyDictionary()
+        self._doubles: dict[str, _Double] = {}
+
+    def __repr__(self) -> str:
+        return f"<doubles of {sorted(self._doubles)}>"
+
+    # -- as a registry ---------------------------------------------------------------------------------------------
+
+    @property
+    def generation(self) -> int:  # type: ignore[override]  # it is the base that counts
+        return self._base.generation
+
+    def add(self, function: Function) -> None:
+        self._base.add(function)
+
+    def get(self, name: str) -> Function | None:
+        function = self._base.get(name)
+        return self._watched(function) if function is not None else None
+
+    def find(self, name: str) -> Function:
+        return self._watched(self._base.find(name))
+
+    def names(self) -> frozenset[str]:
+        return self._base.names()
+
+    def limits(self) -> tuple[tuple[str, int], ...]:
+        return self._base.limits()
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self._base)
+
+    # -- replacing -------------------------------------------------------------------------------------------------
+
+    def result(self, function: object, value: Any, *, times: int | None = None) -> None:
+        """Let an activity return this instead of running, so many `times` or from here on."""
+        self.replace(function, lambda *_, **__: value, times=times)
+
+    def fail(self, function: object, error: BaseException | type[BaseException], *, times: int | None = 1) -> None:
+        """Let an activity raise this instead of running: so many `times`, or from here on with None."""
+        self.replace(function, lambda *_, **__: throw(error), times=times)
+
+    def hang(self, function: object, *, times: int | None = None) -> None:
+        """Let an activity never answer. Time passes all the same, so that a time limit around it is reached."""
+        if not record_of(function).is_async:
+            raise OptionError("a plain def cannot hang: nobody could stop its thread", fix="make it an async def")
+        self.replace(function, self._hang, times=times)
+
+    def replace(self, function: object, double: Callable[..., Any], *, times: int | None = None) -> None:
+        """Let an activity do this instead; it is called with the same arguments, and may be an `async def`."""
+        record = record_of(function)
+        if predict_role(record) == "orchestrator":
+            raise OptionError(
+                f"{record.display_name}() is an orchestrator: it is replayed, and a double would not fit",
+                fix="replace the activities that it calls",
+            )
+        if times is not None and not is_count(times):
+            raise OptionError(f"times={times!r} is no whole number from 1", option="times")
+        known = self._doubles.setdefault(record.name, _Double())
+        if times is None:
+            known.always = double
+        else:
+            known.answers.extend([double] * times)
+
+    def restore(self, function: object) -> None:
+        """Let a function do its own again."""
+        self._doubles.pop(record_of(function).name, None)
+
+    async def _hang(self, *_: Any, **__: Any) -> None:
+        self.hanging += 1
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.hanging -= 1
+
+    # -- watching --------------------------------------------------------------------------------------------------
+
+    def calls(self, function: object) -> list[Arguments]:
+        """The arguments of every body of a function that began, in order."""
+        name = record_of(function).name
+        return [begun.arguments for begun in self.begun if begun.function == name]
+
+    def repeated(self) -> list[Begun]:
+        """Bodies that began again for an attempt that had begun before."""
+        seen: Counter[tuple[str, int, int, int]] = Counter()
+        found = []
+        for begun in self.begun:
+            place = begun[1:5]
+            seen[place] += 1
+            if seen[place] == 2:
+                found.append(begun)
+        return found
+
+    def _watched(self, function: Function) -> Function:
+        known = self._copies.get(function)
+        if known is None:
+            predict_role(function)  # by its own code; the copy keeps the answer
+            known = self._copies[function] = copy.copy(function)
+            known.body = self._probe(function)
+        return known
+
+    def _probe(self, function: Function) -> Callable[..., Any]:
+        body, name = function.body, function.name
+
+        def probe(*args: Any, **kwargs: Any) -> Any:
+            running = current_body.get()
+            if running is None:
+                return body(*args, **kwargs)  # the orchestrator itself, live or replayed
+            if self.gate is not None and function.is_async:
+                return self._gated(self.gate(name), function, running.attempt, args, kwargs)
+            return self._begin(function, running.attempt, args, kwargs)
+
+        return probe
+
+    async def _gated(
+        self, gate: Awaitable[None], function: Function, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        await gate
+        return await self._begin(function, attempt, args, kwargs)
+
+    def _begin(self, function: Function, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A body begins: its own, or what stands for it."""
+        name = function.name
+        self.begun.append(
+            Begun(name, attempt.run_id, attempt.call, attempt.item, attempt.attempt, Arguments(args, dict(kwargs)))
+        )
+        double = self._doubles.get(name)
+        instead = double.next() if double is not None else None
+        if instead is None:
+            return function.body(*args, **kwargs)
+        return _awaited(instead, args, kwargs) if function.is_async else instead(*args, **kwargs)
+
+
+async def _awaited(answer: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    value = answer(*args, **kwargs)
+    return await value if asyncio.iscoroutine(value) else value
+
+
+def throw(error: BaseException | type[BaseException]) -> NoReturn:
+    """Raise an error as if for the first time: the same object collects the places of all its raises."""
+    raise error.with_traceback(None) if isinstance(error, BaseException) else error
+
+
+def record_of(function: object) -> Function:
+    """The record behind a durable function."""
+    if not isinstance(function, Durable):
+        raise UnregisteredFunctionError(f"{function!r} is no durable function", fix="decorate it: @Stent.durable")
+    return function.__stent_function__

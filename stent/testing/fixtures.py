@@ -1,0 +1,52 @@
+"""The async fixtures of the pytest plugin; loaded where pytest-asyncio is there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from stent.testing.session import ENGINE, helper_of, shadow_mode
+
+if TYPE_CHECKING:
+    from stent.app import Stent
+    from stent.backends import StoreBackend
+    from stent.testing.engines import Engine
+
+
+@pytest_asyncio.fixture
+async def stent(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """The whole engine in memory, with virtual time; durable calls of the test go to it."""
+    from stent.testing.crashes import PLAN
+    from stent.testing.engines import engine
+
+    item = request.node
+    if shadow_mode(item) == "on":
+        helper_of(request.config).start()
+    async with engine() as opened:
+        plan = item.stash.get(PLAN, None)
+        if plan is not None:
+            opened.crash_at(plan.commit, is_after=plan.is_after)
+        item.stash[ENGINE] = opened
+        yield opened
+        del item.stash[ENGINE]
+
+
+@pytest_asyncio.fixture
+async def stent_executor(stent: Engine) -> Stent:
+    """The `Stent` of the engine: what an application gets from `Stent.bootstrap(...)`."""
+    return stent.executor
+
+
+@pytest_asyncio.fixture
+async def stent_backend(stent: Engine) -> StoreBackend:
+    """The engine's store as a backend, for code that makes an executor of its own: `Stent(stent_backend)`."""
+    return stent.executor.backend
+
+
+@pytest_asyncio.fixture
+async def stent_worker(stent: Engine) -> Engine:
+    """The engine, by the name of what a test wants of it: a worker that takes on runs and can be crashed."""
+    return stent

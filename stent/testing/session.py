@@ -1,0 +1,42 @@
+"""What the parts of the pytest plugin share: where a session keeps its things, and how a test is to be checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from stent.testing.engines import Engine
+    from stent.testing.shadow import Helper
+
+ENGINE: pytest.StashKey[Engine] = pytest.StashKey()
+"""Of a test: its engine, while it is open."""
+HELPER: pytest.StashKey[Helper] = pytest.StashKey()
+"""Of a session: the process of the shadow check."""
+MODES = ("on", "here", "off")
+"""Of the shadow check: also in another process, in this process only, not at all."""
+REPEATED = "stent_repeated"
+"""The user property of a report that tells what ran twice; it travels from the workers of xdist."""
+
+
+def marked(item: pytest.Item, name: str) -> Any:
+    """What `@pytest.mark.stent(name=...)` says, nearest first; None where it says nothing."""
+    return next((mark.kwargs[name] for mark in item.iter_markers("stent") if name in mark.kwargs), None)
+
+
+def shadow_mode(item: pytest.Item) -> str:
+    """How the runs of a test are to be replayed."""
+    mode: str = marked(item, "shadow") or item.config.getoption("--stent-shadow")
+    if mode not in MODES:
+        raise pytest.UsageError(f"@pytest.mark.stent(shadow={mode!r}): there are {', '.join(MODES)}")
+    return mode
+
+
+def helper_of(config: pytest.Config) -> Helper:
+    """The one process of the session for the shadow check."""
+    if HELPER not in config.stash:
+        from stent.testing.shadow import Helper
+
+        config.stash[HELPER] = Helper()
+    return config.stash[HELPER]
