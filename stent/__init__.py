@@ -1,21 +1,49 @@
-"""Durable functions for Python: ordinary async def, ordinary asyncio.gather, and every run survives kill -9."""
+"""Durable functions for Python: ordinary async def, ordinary asyncio.gather, and every run survives kill -9.
+
+Names are imported when they are first used: the pytest plugin and the command line live in this package, and must not
+cost a project, or a `stent --help`, the whole engine.
+"""
 
 from __future__ import annotations
 
-from stent import errors as errors
-from stent.app import Stent as Stent
-from stent.errors import (
-    ActivityError as ActivityError,
-    DivergenceError as DivergenceError,
-    ExpiryError as ExpiryError,
-    RunCancelledError as RunCancelledError,
-    SerializationError as SerializationError,
-    StentError as StentError,
-    UnknownRunError as UnknownRunError,
-    UnregisteredFunctionError as UnregisteredFunctionError,
-)
-from stent.result import Result as Result
-from stent.retry import RetryPolicy as RetryPolicy
+import importlib as _importlib
+import typing as _typing
+
+if _typing.TYPE_CHECKING:
+    from stent import errors as errors
+    from stent.app import Stent as Stent
+    from stent.errors import (
+        ActivityError as ActivityError,
+        DivergenceError as DivergenceError,
+        ExpiryError as ExpiryError,
+        RunCancelledError as RunCancelledError,
+        SerializationError as SerializationError,
+        StentError as StentError,
+        UnknownRunError as UnknownRunError,
+        UnregisteredFunctionError as UnregisteredFunctionError,
+    )
+    from stent.result import Result as Result
+    from stent.retry import RetryPolicy as RetryPolicy
+
+_PLACES = {"Stent": "stent.app", "Result": "stent.result", "RetryPolicy": "stent.retry"}
+"""Where the names are that are no errors."""
+
+
+if not _typing.TYPE_CHECKING:  # else a type checker would believe in every name
+
+    def __getattr__(name: str) -> object:
+        if name == "errors":
+            return _importlib.import_module("stent.errors")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(_importlib.import_module(_PLACES.get(name, "stent.errors")), name)
+        globals()[name] = found  # the next time it is found at once
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "ActivityError",

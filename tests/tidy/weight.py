@@ -1,4 +1,4 @@
-"""`import stent` stays cheap: what is heavy is imported when it is needed."""
+"""`from stent import Stent` stays cheap: what is heavy is imported when it is needed."""
 
 from __future__ import annotations
 
