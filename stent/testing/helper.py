@@ -1,7 +1,7 @@
 """The other process of the shadow check: reads histories from its input, replays them, answers with verdicts.
 
 Rules of this file:
-- one JSON text a line: `{"path": [...], "histories": [{"module": ..., "file": ..., "history": {...}}]}`, and for it
+- one JSON text a line: `{"path": [...], "histories": [{"module": ..., "file": ..., "rows": [...]}]}`, and for it
   `[{"finding": ..., "message": ...}]`;
 - a module is imported under its own name from the path of the asking process, or else from its file;
 - what user code prints goes to the standard error, so that it cannot be taken for an answer.
@@ -14,9 +14,12 @@ import importlib.util
 import json
 import os
 import sys
+from binascii import a2b_base64
 from typing import Any
 
-from stent.inspect.portable import load
+from stent.codec import Payload
+from stent.history import wire
+from stent.history.wire import EventRow
 from stent.inspect.verdict import judge
 from stent.registry import default_registry
 
@@ -41,8 +44,15 @@ def answer(asked: dict[str, Any], known: dict[str, str]) -> dict[str, str]:
         known[module] = bring(module, asked["file"])
     if known[module]:
         return {"finding": "unknown", "message": f"{module} cannot be imported alone: {known[module]}"}
-    verdict = judge(load(asked["history"]), default_registry)
+    verdict = judge([wire.decode(row_of(row)) for row in asked["rows"]], default_registry)
     return {"finding": verdict.finding, "message": verdict.error.message if verdict.error is not None else ""}
+
+
+def row_of(plain: list[Any]) -> EventRow:
+    """A row as it was before `asking` made JSON of it; its place in the chain of hashes is not needed."""
+    run_id, seq, at_us, code, version, call, body, packed = plain
+    payload = Payload(packed[0], a2b_base64(packed[1])) if packed is not None else None
+    return EventRow(run_id, seq, 0, at_us, code, version, call, body, payload, b"")
 
 
 def bring(module: str, file: str) -> str:

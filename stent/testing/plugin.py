@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from stent.testing import late
 from stent.testing.session import ENGINE, HELPER, MODES, REPEATED, helper_of, marked, shadow_mode
 
 if TYPE_CHECKING:
@@ -46,9 +47,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    """For a session that ends without its loop: the process goes with it."""
     helper = config.stash.get(HELPER, None)
     if helper is not None:
-        helper.close()
+        helper.finish()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """After the last test: what the other process has found late, here or in the workers of xdist."""
+    result = yield
+    helper = session.config.stash.get(HELPER, None)
+    if helper is not None:
+        late.report(session.config, helper.finish())
+    late.report_of_workers(session.config)
+    return result
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of xdist has ended, and has said what it found."""
+    late.keep(node.config, getattr(node, "workeroutput", None))
 
 
 @pytest.fixture
@@ -86,7 +105,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run a test of an engine again and again, if that was asked for."""
+    """Tell what was found meanwhile; run a test of an engine again and again, if that was asked for."""
+    helper = item.config.stash.get(HELPER, None)
+    if helper is not None and not late.is_worker(item.config):
+        late.report(item.config, helper.take())
     if not item.config.getoption("--stent-crash-everywhere") or "stent" not in getattr(item, "fixturenames", ()):
         return None
     if marked(item, "crash_everywhere") is False:
@@ -129,14 +151,16 @@ def _note(item: pytest.Item, engine: Engine) -> None:
 
 
 def _shadow(item: pytest.Item, engine: Engine) -> None:
+    from stent.testing.asking import Test
     from stent.testing.shadow import ShadowError, check
 
     mode = shadow_mode(item)
     if mode == "off":
         return
+    store = engine.system.store
     helper = helper_of(item.config) if mode == "on" else None
     try:
-        check([engine.history(run_id) for run_id in engine.runs()], helper)
+        check([store.read_rows(run_id) for run_id in engine.runs()], helper, Test(item.nodeid, item.location))
     except ShadowError as error:
         report = str(error)
     else:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from stent.testing.asking import Helper
     from stent.testing.engines import Engine
-    from stent.testing.shadow import Helper
 
 ENGINE: pytest.StashKey[Engine] = pytest.StashKey()
 """Of a test: its engine, while it is open."""
@@ -36,7 +36,7 @@ def shadow_mode(item: pytest.Item) -> str:
 def helper_of(config: pytest.Config) -> Helper:
     """The one process of the session for the shadow check."""
     if HELPER not in config.stash:
-        from stent.testing.shadow import Helper
+        from stent.testing.asking import Helper
 
         config.stash[HELPER] = Helper()
     return config.stash[HELPER]

@@ -93,10 +93,7 @@ def test_the_shadow_check_can_be_left_out_for_the_session_and_for_a_test(run: Ru
     )
 
 
-def test_the_order_of_a_set_is_found_by_the_other_process(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight names: that both seeds give one order is one in forty thousand, and the seeds are fixed here."""
-    done = run(
-        """
+UNSORTED = """
 @Stent.durable
 async def pay(name: str) -> str:
     return name
@@ -124,10 +121,49 @@ async def test_nested(stent) -> None:
 
     await nested()
 """
-    )
-    done.assert_outcomes(passed=2, failed=1)
+"""Eight names: that both seeds give one order is one in forty thousand, and the seeds are fixed in the test."""
+
+
+def test_the_order_of_a_set_is_found_by_the_other_process(run: Run) -> None:
+    """It is told when it is known: as an error of the test, which has passed by then."""
+    done = run(UNSORTED)
+    done.assert_outcomes(passed=3, errors=1)
+    assert pytest.ExitCode.TESTS_FAILED == done.ret
+    done.stdout.fnmatch_lines(["*ERROR at teardown of test_unsorted*"])
     done.stdout.fnmatch_lines(["*unsorted behaves in another way in another process*"])
     done.stdout.fnmatch_lines(["1 x its function is defined in a function*"])
+
+
+def test_what_the_workers_of_xdist_find_is_told_by_the_controller(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(HEAD + UNSORTED)
+    pytester.makeini("[pytest]\nasyncio_mode = auto")
+    done = pytester.runpytest_subprocess("-p", "stent.testing.plugin", "-n", "2")
+    done.assert_outcomes(passed=3, errors=1)
+    assert pytest.ExitCode.TESTS_FAILED == done.ret
+    done.stdout.fnmatch_lines(["*unsorted behaves in another way in another process*"])
+
+
+def test_a_helper_that_dies_is_no_silence(run: Run) -> None:
+    """A module may end the process that imports it."""
+    dying = """
+import os, sys
+if sys.argv[0].endswith("helper.py"):
+    os._exit(3)
+
+@Stent.durable
+async def pay(n: int) -> int:
+    return n
+
+@Stent.durable
+async def order() -> int:
+    return await pay(1)
+
+async def test_it(stent) -> None:
+    await order()
+"""
+    done = run(dying)
+    done.assert_outcomes(passed=1, errors=1)
+    done.stdout.fnmatch_lines(["*the process of the shadow check has died*"])
 
 
 FRAGILE = """
@@ -207,8 +243,10 @@ def test_the_plugin_brings_nothing_of_the_engine(pytester: pytest.Pytester) -> N
 
         def test_what_is_loaded():
             ours = {name for name in sys.modules if name.partition(".")[0] == "stent"}
-            assert {"stent", "stent.testing", "stent.testing.plugin", "stent.testing.session",
-                    "stent.testing.fixtures"} == ours
+            assert {"fixtures", "late", "plugin", "session"} == {
+                name.rpartition(".")[2] for name in ours if name.startswith("stent.testing.")
+            }
+            assert {"stent", "stent.testing"} == {name for name in ours if not name.startswith("stent.testing.")}
             assert not {"hypothesis", "sqlalchemy", "pydantic", "structlog"} & set(sys.modules)
         """
     )
