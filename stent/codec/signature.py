@@ -151,7 +151,11 @@ class Signature:
             (index, each.name, checks[each.name]) for index, each in enumerate(self._positional) if each.name in checks
         ]
         self._texts = [
-            {kind: text for kind, text in LEAF_TEXTS.items() if each.name not in checks or kind in checks[each.name].exact}
+            {
+                kind: text
+                for kind, text in LEAF_TEXTS.items()
+                if each.name not in checks or kind in checks[each.name].exact
+            }
             for each in self._positional
         ]
         self._at_most_short = min(self._at_most, len(self._positional))

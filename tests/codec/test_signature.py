@@ -311,7 +311,9 @@ def needing(a: Any, *, key: Any) -> None: ...
 
 CALLED = [plain, only, open_ended, annotated, narrowed, counted, needing]
 SHORT = st.one_of(
-    st.sampled_from([0, 1, True, False, None, 1.0, -0.0, math.nan, math.inf, "x", "\\ud800", "\ud83d\ude00", "\U0001f600"]),
+    st.sampled_from(
+        [0, 1, True, False, None, 1.0, -0.0, math.nan, math.inf, "x", "\\ud800", "\ud83d\ude00", "\U0001f600"]
+    ),
     st.integers(),
     st.floats(),
     st.text(max_size=3),
