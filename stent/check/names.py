@@ -38,9 +38,9 @@ class Scope:
             return f"{base.removesuffix(INSTANCE)}.{node.attr}" if base is not None else None
         if isinstance(node, ast.Call):
             made = self.meaning(node.func)
+            if made == "functools.partial" and node.args:
+                return self.meaning(node.args[0])
             return f"{made}{INSTANCE}" if made is not None and made.rpartition(".")[2][:1].isupper() else None
-        if isinstance(node, ast.Await):
-            return None
         return None
 
     def value_of(self, name: str) -> ast.expr | None:
@@ -158,6 +158,8 @@ def _alias(module: Module, value: ast.expr) -> str | None:
         return f"{base}.{value.attr}" if base is not None else None
     if isinstance(value, ast.Call):
         made = _alias(module, value.func)
+        if made == "functools.partial" and value.args:
+            return _alias(module, value.args[0])
         if made is None and isinstance(value.func, ast.Name) and value.func.id in module.classes:
             made = f"{module.name}.{value.func.id}"
         return f"{made}{INSTANCE}" if made is not None and made.rpartition(".")[2][:1].isupper() else None

@@ -21,6 +21,8 @@ _CLEAN = frozenset(
     {"sorted", "len", "min", "max", "sum", "any", "all", "set", "frozenset", "isinstance", "bool", "type"}
 )
 _ORDERED = frozenset({"list", "tuple", "iter", "enumerate", "zip", "map", "filter", "next", "reversed", "str", "repr"})
+_KEYED = frozenset({"sorted", "min", "max"})
+_TEXTS = frozenset({"str", "repr"})
 _EQUALITIES = (ast.Eq, ast.NotEq, ast.In, ast.NotIn, ast.Is, ast.IsNot)
 _ADDING = frozenset({"append", "extend", "insert", "appendleft", "put_nowait", "setdefault"})
 
@@ -54,6 +56,11 @@ class Order:
                 if rule is not None:
                     yield Hit(rule, _short(node.value), node.value)
 
+    def returned(self) -> Rule | None:
+        """The rule that what the function returns breaks, if that is recorded."""
+        values = [node.value for node in self._nodes if isinstance(node, ast.Return) and node.value is not None]
+        return next((rule for value in values if (rule := self._rule(value)) is not None), None)
+
     # -- where it goes ---------------------------------------------------------------------------------------------
 
     def _call(self, node: ast.Call) -> Iterator[Hit]:
@@ -62,8 +69,6 @@ class Order:
                 rule = self._rule(given) or (SET_ORDER if _is_spread(given, self._sets) else None)
                 if rule is not None:
                     yield Hit(rule, _short(given), given)
-        elif builtin(self._scope, node.func) == "sorted" and _key_is_identity(self._scope, node):
-            yield Hit(IDENTITY, _short(node), node)
 
     def _loop(self, iterable: ast.expr) -> Iterator[Hit]:
         if self._sets.is_set(iterable):
@@ -158,6 +163,11 @@ class Order:
             return IDENTITY
         if self._program.is_durable_call(self._scope, node):
             return None  # its answer is recorded
+        if (name in _KEYED and _key_is_identity(self._scope, node)) or (name in _TEXTS and _shows_address(node)):
+            return IDENTITY
+        helper = self._program.find(self._scope.meaning(node.func))
+        if helper is not None:
+            return returned(self._program, helper)
         if name in _CLEAN:
             rule = next((rule for each in node.args if (rule := self._rule(each)) is not None), None)
             return rule if rule is IDENTITY and name not in ("len", "isinstance", "type") else None
@@ -194,6 +204,22 @@ class Order:
 
     def _awaits_durable(self, node: ast.Await) -> bool:
         return isinstance(node.value, ast.Call) and self._program.is_durable_call(self._scope, node.value)
+
+
+def returned(program: Program, scope: Scope) -> Rule | None:
+    """The same for a helper, found out once; one that calls itself adds nothing."""
+    if id(scope.node) not in program.returns:
+        program.returns[id(scope.node)] = None
+        program.returns[id(scope.node)] = Order(program, scope).returned()
+    return program.returns[id(scope.node)]
+
+
+def _shows_address(node: ast.Call) -> bool:
+    """`str(object())` and `repr(lambda: 0)` show where in memory something is."""
+    shown = node.args[0] if node.args else None
+    if isinstance(shown, ast.Call):
+        return isinstance(shown.func, ast.Name) and shown.func.id == "object"
+    return isinstance(shown, ast.Lambda)
 
 
 def _is_spread(node: ast.expr, sets: Sets) -> bool:

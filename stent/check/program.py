@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stent.check.names import INSTANCE, Scope, own_nodes
 from stent.check.source import FUNCTIONS, AnyFunction, Module, parse
+from stent.replay.rules import Rule
 
 DECORATORS = frozenset({"stent.Stent.durable", "stent.durable", "stent.app.Stent.durable"})
 WAITS = frozenset({"map", "map_as_completed", "sleep", "gather", "wait_for_signal", "continue_as_new"})
@@ -21,6 +22,8 @@ class Program:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.modules: dict[str, Module | None] = {}
+        self.returns: dict[int, Rule | None] = {}
+        """By function: the rule that what it returns breaks, if that is recorded."""
         self._scopes: dict[int, Scope] = {}
         self._orchestrators: dict[int, bool] = {}
 
@@ -161,7 +164,8 @@ class Program:
             if any(each.node is scope.node for each in reached):
                 continue
             reached.append(scope)
-            for node in own_nodes(scope):
+            decorators = scope.node.decorator_list if scope is not first else []
+            for node in [*own_nodes(scope), *decorators]:
                 found: Scope | None = None
                 if isinstance(node, FUNCTIONS):
                     found = self.scope(scope.module, f"{scope.qualified_name}.{node.name}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from stent.check.findings import Hit
 from stent.check.names import INSTANCE, Scope, own_nodes
-from stent.replay.rules import CHANCE, CLOCK, FORBIDDEN, FORBIDDEN_PACKAGES, NOW_WITHOUT_ARGUMENTS
+from stent.replay.rules import CHANCE, CLOCK, FORBIDDEN, FORBIDDEN_PACKAGES, NOW_WITHOUT_ARGUMENTS, THREADS
 
 _CLASSES = frozenset(name for name in FORBIDDEN if name.rpartition(".")[2][:1].isupper() or name == "socket.socket")
 
@@ -36,6 +36,9 @@ def _name(scope: Scope, node: ast.Name | ast.Attribute) -> Hit | None:
 
 
 def _call(scope: Scope, node: ast.Call) -> Iterator[Hit]:
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "run_in_executor":
+        yield Hit(THREADS, "run_in_executor", node)
+        return
     meaning = _canonical(scope.meaning(node.func))
     if meaning is None:
         return

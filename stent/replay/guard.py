@@ -11,6 +11,7 @@ What the code does not show is seen when it runs (`stent.replay.watch`); the loo
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass
 from functools import reduce
@@ -41,7 +42,7 @@ def findings(function: Function) -> list[Finding]:
     known = known_objects()
     found: list[Finding] = []
     for reference in references(function.body):
-        name, rule = known.get(id(reference.value)) or _package_rule(reference) or ("", None)
+        name, rule = known.get(id(_called(reference.value))) or _package_rule(reference) or ("", None)
         if rule is None or is_waived(reference.file, reference.site.line, rule.code):
             continue
         finding = Finding(name, rule, reference.site)
@@ -92,6 +93,13 @@ def known_objects() -> dict[int, tuple[str, Rule]]:
         if value is not None:
             known.setdefault(id(value), (dotted.removeprefix("builtins."), rule))  # io.open is builtins.open
     return known
+
+
+def _called(value: Any) -> Any:
+    """What a partial calls in the end; anything else itself."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    return value
 
 
 def _find(dotted: str) -> Any:

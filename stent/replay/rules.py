@@ -106,6 +106,7 @@ FORBIDDEN: dict[str, Rule] = {
     **_names("os", "environ environb getenv getenvb getcwd getcwdb getpid getppid getlogin getuid uname", ENVIRONMENT),
     **_names("os", "cpu_count getloadavg", ENVIRONMENT),
     **_names("socket", "gethostname getfqdn", ENVIRONMENT),
+    **_names("threading", "get_ident get_native_id", ENVIRONMENT),
     **_names("platform", "node uname platform", ENVIRONMENT),
     **_names("getpass", "getuser", ENVIRONMENT),
     **_names("builtins", "open input", FILES),

@@ -10,6 +10,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import dis
 import os
 import random
 import sys
@@ -23,7 +24,7 @@ from typing import Any, Protocol
 from stent.errors import ForbiddenInOrchestratorError
 from stent.registry import Function
 from stent.replay.guard import Finding, known_objects, refusal
-from stent.replay.rules import CHANCE, CLOCK, ENVIRONMENT, FORBIDDEN_PACKAGES, Rule
+from stent.replay.rules import CHANCE, CLOCK, ENVIRONMENT, FORBIDDEN_PACKAGES, NOW_WITHOUT_ARGUMENTS, Rule
 from stent.replay.sites import site_of
 from stent.replay.waivers import is_waived
 from stent.replay.walker import is_users_code
@@ -84,7 +85,7 @@ class Watch:
     def __init__(self) -> None:
         self._by_object: dict[Any, tuple[str, Rule]] = {}
         self._by_code: dict[int, tuple[str, Rule, Any]] = {}
-        self._names = set(_CLOCK_METHODS)
+        self._names = {*_CLOCK_METHODS, *(name.partition(".")[2] for name in NOW_WITHOUT_ARGUMENTS)}
         self._harmless: dict[int, CodeType] = {}
         self._modules = 0
 
@@ -119,7 +120,7 @@ class Watch:
                     harmless[id(code)] = code
                 caller = frame.f_back
             elif event == "c_call" and called.__name__ in names:
-                use = (by_object.get(called) if _is_plain(called) else None) or _hidden_use(called)
+                use = (by_object.get(called) if _is_plain(called) else None) or _hidden_use(called, frame)
             if use is not None:
                 _report(watched, use, caller)
 
@@ -159,12 +160,27 @@ def _is_plain(called: Any) -> bool:
     return owner is None or type(owner).__name__ == "module" or type(owner) is random.Random or isinstance(owner, type)
 
 
-def _hidden_use(called: Any) -> tuple[str, Rule] | None:
-    """Methods that are another object each time: `datetime.now` of the class or of one derived from it."""
+def _hidden_use(called: Any, frame: FrameType) -> tuple[str, Rule] | None:
+    """What the object alone does not say.
+
+    Methods that are another object each time: `datetime.now` of the class or of one derived from it; functions that
+    read the clock unless they are given a time.
+    """
     owner = getattr(called, "__self__", None)
+    name = f"{getattr(called, '__module__', None)}.{called.__name__}"
+    if name in NOW_WITHOUT_ARGUMENTS:
+        given = _argument_count(frame)
+        return (name, CLOCK) if given is not None and given < NOW_WITHOUT_ARGUMENTS[name] else None
     if isinstance(owner, type) and issubclass(owner, date) and called.__name__ in _CLOCK_METHODS:
         return f"{owner.__module__}.{owner.__qualname__}.{called.__name__}", CLOCK
     return None
+
+
+def _argument_count(frame: FrameType) -> int | None:
+    """How many arguments the call has that a frame is making; None if its code does not say."""
+    code = frame.f_code.co_code
+    place = frame.f_lasti
+    return code[place + 1] if dis.opname[code[place]] == "CALL" else None
 
 
 def _is_call_of(frame: FrameType, owner: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import os
 import random
 import time
@@ -18,7 +19,8 @@ import pytest
 
 from stent.errors import ForbiddenInOrchestratorError
 from stent.replay import guard
-from tests.replay.driver import function_of
+from stent.replay.replayer import fits
+from tests.replay.driver import Drive, durable, function_of, record
 
 
 async def reads_the_clock() -> Any:
@@ -123,3 +125,66 @@ def test_all_findings_are_listed_each_once() -> None:
     with pytest.raises(ForbiddenInOrchestratorError, match=r"\(and 1 more\)") as caught:
         guard.check(function_of(twice))
     assert 2 == len(caught.value.findings)
+
+
+@durable
+async def ship(parcel: Any) -> int: ...
+
+
+async def ships_the_time() -> Any:
+    return await ship(time.time())
+
+
+def test_a_run_that_begins_is_guarded_wherever_it_was_started() -> None:
+    """A child is started by its parent, not by a client: nobody else looks at its code."""
+    (told,) = Drive(durable(ships_the_time)).start()
+    assert "ships_the_time() is an orchestrator; time.time at " in told
+
+
+def test_what_began_before_goes_on() -> None:
+    """A guard that learnt something new must not end runs that are on their way: the matcher has the say there."""
+    drive = Drive(durable(harmless))
+    drive.start()
+    function = record(durable(ships_the_time, name="shop:harmless"))
+    replayed = fits(function, drive.history)
+    assert replayed is not None, "another program"
+    assert "STN101" == replayed.code
+    drive.close()
+
+
+async def asks_a_partial() -> Any:
+    return later()
+
+
+later = functools.partial(time.time)
+
+
+def test_what_a_partial_calls_is_seen() -> None:
+    (finding,) = guard.findings(function_of(asks_a_partial))
+    assert "time.time" == finding.what
+
+
+async def handles_errors() -> Any:
+    try:
+        return await ship(1)
+    except urllib3.exceptions.HTTPError:
+        return urllib3.PoolManager
+
+
+def test_an_error_class_of_a_package_may_be_handled_and_its_use_may_not() -> None:
+    (finding,) = guard.findings(function_of(handles_errors))
+    assert "urllib3.PoolManager" == finding.what
+
+
+class _Package:
+    """Stands for an installed package."""
+
+    class exceptions:  # noqa: N801  # as the package calls it
+        class HTTPError(Exception):
+            __module__ = "urllib3.exceptions"
+
+    class PoolManager:
+        __module__ = "urllib3.poolmanager"
+
+
+urllib3 = _Package

@@ -12,6 +12,7 @@ UNMIRRORED = (
     "tests/test_tidy.py",
     "tests/test_exports.py",  # the public names as a whole
     "tests/tidy/",
+    "tests/corpus/",
     "tests/crash/",
     "tests/chaos/",
     "tests/simulation/",
