@@ -45,6 +45,7 @@ _QUIET = frozenset(
 )
 """Packages whose own use of files and clocks does not come back to the program."""
 _OURS = ("stent", "asyncio")
+_LOOP = "stent.replay.loop"
 _CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 _is_strict: ContextVar[bool] = ContextVar("stent_strict", default=False)
@@ -212,20 +213,23 @@ def _report(watched: Watched, use: tuple[str, Rule], caller: FrameType | None) -
 
 
 def _users_frame(frame: FrameType | None) -> FrameType | None:
-    """The user's innermost frame; None where the call is Python's own business, or Stent's."""
+    """The user's innermost frame; None where the call is Python's own business, or Stent's.
+
+    An orchestrator of an installed package has no frame of the user: then it is the one that the loop runs.
+    """
     users: FrameType | None = None
     outermost: FrameType | None = None
     while frame is not None:
         package = _package(frame)
         if package in _OURS:
-            break
+            return users or (outermost if frame.f_globals["__name__"] == _LOOP else None)
         if package in _QUIET or frame.f_code.co_name == "<module>":
             return None
         if users is None and is_users_code(frame.f_code):
             users = frame
         outermost = frame
         frame = frame.f_back
-    return users or outermost
+    return users
 
 
 def _package(frame: FrameType) -> str:

@@ -298,6 +298,13 @@ PROGRAMS = (
         "return await ship(late(datetime.datetime(2026, 1, 1)))",
         "import datetime\nimport threading",
     ),
+    whole(
+        "new_type",
+        "return await weigh(Parcel(3))",
+        "from dataclasses import dataclass\n"
+        "@dataclass\nclass Parcel:\n    weight: int\n"
+        "@Stent.durable\nasync def weigh(parcel: Parcel) -> int:\n    return parcel.weight",
+    ),
     whole("own_lock", "with threading.Lock():\n    value = 1\nreturn await ship(value)", "import threading"),
     whole("loop_over_numbers", "for number in {3, 1, 2}:\n    await ship(number)"),
     whole("loop_over_sorted", "for word in sorted(set(WORDS)):\n    await ship(word)"),

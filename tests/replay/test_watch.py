@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from stent.durable import calls as ask
 from stent.replay.replayer import fits
 from stent.replay.watch import Watch, strict
 from tests.replay.driver import Drive, durable, finish, record
@@ -171,6 +172,27 @@ async def harmless() -> None:
 
 def test_what_python_does_for_itself_is_let_pass() -> None:
     assert ["1 ship([3, 2, 1])"] == first_turn(harmless)
+
+
+@durable
+async def weigh(parcels: list[dict[str, frozenset[int]]]) -> int: ...
+
+
+async def uses_a_new_type() -> None:
+    await weigh([{"a": frozenset([3])}])
+
+
+def test_what_stent_does_for_a_call_is_not_the_programs() -> None:
+    """The first value of a type has its checks built, by a library that reads the environment."""
+    assert ["1 weigh([{'a': frozenset({3})}])"] == first_turn(uses_a_new_type)
+
+
+async def called_back() -> None:
+    await ask.map(ship, (Hidden.by_attribute(time, "time")() for _ in range(2)))
+
+
+def test_a_users_code_that_stent_calls_back_is_the_programs() -> None:
+    assert "time.time" in first_turn(called_back)[-1]
 
 
 async def waived() -> None:
