@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("stent.cli.export", "Write a run's history as portable JSON."),
     "check": ("stent.cli.check", "Find what would not replay in the source."),
     "replay": ("stent.cli.replay", "Re-execute stored histories against the code here."),
+    "patches": ("stent.cli.patches", "Say which patches have live runs, and which are dead code."),
+    "doctor": ("stent.cli.doctor", "Say which runs are stalled, and why."),
 }
 """Name -> (module with a click command of that name, one line of help)."""
 

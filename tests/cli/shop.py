@@ -50,5 +50,14 @@ async def sleeper() -> None:
     await Stent.sleep("1h")
 
 
+@Stent.durable
+async def patched(change: str, is_waiting: bool) -> None:
+    """Records a patch, then may wait for a signal."""
+    Stent.patched(change)
+    await double(2 + is_changed)
+    if is_waiting:
+        await Stent.wait_for_signal("approve")
+
+
 def plain() -> None:
     """Not durable."""

@@ -1,0 +1,33 @@
+"""`stent doctor`: stalled runs in groups, with the reason told once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli import shop as app
+from tests.cli.conftest import APP, Cli
+
+
+def test_nothing_stalled_is_code_zero(shop: Cli) -> None:
+    result = shop("doctor")
+    assert (0, "nothing stalled\n") == (result.exit_code, result.stdout)
+
+
+def test_runs_stalled_by_one_change_are_told_of_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in ("r1", "r2"):
+        assert 6 == cli("run", f"{APP}:patched", '["a", true]', "--id", run, "--timeout", "300ms").exit_code
+    monkeypatch.setattr(app, "is_changed", True)
+    for run in ("r1", "r2"):
+        cli("signal", run, "approve", "1")
+    assert 5 == cli("run", f"{APP}:patched", '["a", true]', "--id", "r1").exit_code
+    assert 5 == cli("run", f"{APP}:patched", '["a", true]', "--id", "r2").exit_code
+
+    result = cli("doctor")
+    assert 5 == result.exit_code
+    assert "2 stalled runs of patched() at tests/cli/shop.py:" in result.stdout
+    assert 1 == result.stdout.count("[STN101]")
+    assert result.stdout.endswith("2 stalled, 1 reason\n")
+    (group,) = json.loads(cli("doctor", "--json").stdout)
+    assert (2, ["r1", "r2"]) == (group["count"], sorted(group["runs"]))
