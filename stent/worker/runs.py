@@ -174,9 +174,11 @@ class Runs:
             held.keys.discard(key)
         effects: Iterable[Effect] = plan.effects
         if outcome.taken or outcome.led_on:
-            effects = self._as_written(plan, outcome)
+            effects = _as_written(plan, outcome, self.placement)
         for effect in effects:
             self._carry_out(held, effect)
+        if outcome.taken:
+            self._on_signal()  # the answers lie in inboxes, some of them perhaps of runs that are held here
         if append.shared or (append.children and any(child.owner is None for child in append.children)):
             self._on_ready()
         if held.state.batches or held.batches:
@@ -185,21 +187,6 @@ class Runs:
             self.pump(held)
         if held.is_quiet or held.is_dropped:
             self._on_quiet()
-
-    def _as_written(self, plan: Plan, outcome: Appended) -> Iterator[Effect]:
-        """The effects of a plan of which the store wrote a part in another way."""
-        taken = [plan.append.children[place] for place in outcome.taken]
-        led_on = {plan.append.messages[place]: run_id for place, run_id in outcome.led_on}
-        for effect in plan.effects:
-            match effect:
-                case Adopt(run, _) if run in taken:
-                    self.placement.settle(run.run_id)
-                case Tell(message) if message in led_on:
-                    yield Tell(replace(message, run_id=led_on[message]))
-                case _:
-                    yield effect
-        if taken:
-            self._on_signal()  # the answers lie in inboxes, some of them perhaps of runs that are held here
 
     def _carry_out(self, held: HeldRun, effect: Effect) -> None:
         match effect:
@@ -332,6 +319,20 @@ class Runs:
         held.stop_bodies()
         self.held.remove(held)
         _close_program(held)
+
+
+def _as_written(plan: Plan, outcome: Appended, placement: Placement) -> Iterator[Effect]:
+    """The effects of a plan of which the store wrote a part in another way."""
+    taken = [plan.append.children[place] for place in outcome.taken]
+    led_on = {plan.append.messages[place]: run_id for place, run_id in outcome.led_on}
+    for effect in plan.effects:
+        match effect:
+            case Adopt(run, _) if run in taken:
+                placement.settle(run.run_id)
+            case Tell(message) if message in led_on:
+                yield Tell(replace(message, run_id=led_on[message]))
+            case _:
+                yield effect
 
 
 def _close_program(held: HeldRun) -> None:
