@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
@@ -90,6 +90,65 @@ def test_what_cannot_be_read_says_where_and_why(row: EventRow, what: str) -> Non
         wire.decode(row)
     assert ("run", 4) == (caught.value.run_id, caught.value.seq)
     assert caught.value.fix
+
+
+# -- the short cut for usual rows -------------------------------------------------------------------------------------
+
+ODD_COLUMNS: list[dict[str, Any]] = [
+    {},
+    {"call": None},
+    {"call": "7"},
+    {"call": 7.0},
+    {"call": True},
+    {"seq": "1"},
+    {"at_us": 2.5},
+    {"payload": None},
+    {"payload": (1, b"1")},
+    {"body": None},
+    {"body": "{}"},
+    {"body": "null"},
+    {"body": '{"function":"f","role":"activity","child_run":"r"}'},
+    {"body": '{"function":"f","role":"activity","seq":9}'},
+    {"version": 0},
+    {"version": 2},
+    {"code": EVENT_CODES[CallCompleted]},
+    {"code": EVENT_CODES[CallScheduled]},
+]
+
+
+def told(read: Callable[[EventRow], Event], row: EventRow) -> Any:
+    """What comes of reading a row: types included, errors included."""
+    try:
+        event = read(row)
+    except CorruptHistoryError as error:
+        return str(error)
+    values = [getattr(event, field.name) for field in fields(event)]
+    return type(event), values, list(map(type, values))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    events=st.lists(any_event | events_of(CallScheduled) | events_of(CallCompleted), min_size=1, max_size=4),
+    changes=st.lists(st.sampled_from(ODD_COLUMNS), min_size=1, max_size=6),
+)
+def test_the_short_cut_reads_what_the_long_way_reads(events: list[Any], changes: list[dict[str, Any]]) -> None:
+    """Whatever rows were read before, a row that was read already among them."""
+    rows = [wire.encode(event, "run", 1, PREVIOUS) for event in events]
+    for row in rows:
+        told(wire.decode, row)
+    for row in rows:
+        for change in [{}, *changes]:
+            changed = row._replace(**change)
+            assert told(wire._any_event, changed) == told(wire.decode, changed)
+
+
+def test_what_is_kept_of_bodies_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_CALL_BODIES_KEPT", 3)
+    wire._read_bodies.clear()
+    for number in range(9):
+        wire.decode(row_of(CallScheduled(1, 2, 3, f"f{number}", Payload(1, b"[]"), "activity")))
+        wire.decode(row_of(CallScheduled(1, 2, 3, "f", Payload(1, b"[]"), "activity", child_run=f"r{number}")))
+        assert 1 <= len(wire._read_bodies) <= 3
 
 
 # -- versions --------------------------------------------------------------------------------------------------------
