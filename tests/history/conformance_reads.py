@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from stent.history.events import CallCompleted, RunContinuedAsNew, RunFailed
-from stent.history.operations import Release, StartRun
+from stent.history import wire
+from stent.history.events import CallCompleted, CallScheduled, RunContinuedAsNew, RunFailed
+from stent.history.operations import Appended, Release, StartRun
 from stent.history.records import Glance, RunFilter
 from tests.history.rig import FUNCTIONS, LEASE_US, Rig, call, completed, new_run, part, payload, scheduled, signal
 
@@ -107,6 +109,16 @@ class TestReadingHistories:
         assert rows[2:4] == rig.store.read_rows("a", after_seq=2, limit=2)
         assert [] == rig.store.read_rows("a", after_seq=6)
         assert rows[-1] == rig.store.last_row("a")
+
+    def test_a_long_history_with_small_and_large_payloads_comes_back_as_it_was_written(self, rig: Rig) -> None:
+        """Stores read a history piece by piece, and large payloads apart from it."""
+        rig.hold("a")
+        texts = ["x" * 3_000 if number in (3, 600, 601, 1_150) else str(number) for number in range(1, 1_201)]
+        calls = [replace(scheduled(n), arguments=payload(text)) for n, text in enumerate(texts, 1)]
+        assert Appended() == rig.append("a", *calls)
+        read = wire.decode_history(rig.store.read_rows("a"))
+        assert [payload(text) for text in texts] == [each.arguments for each in read if isinstance(each, CallScheduled)]
+        assert list(range(1, 1_202)) == [event.seq for event in read]
 
     def test_a_run_that_is_not_there(self, rig: Rig) -> None:
         store = rig.store

@@ -19,6 +19,7 @@ from stent.history.sql.schema import events, inbox, payloads, ready, runs, sleep
 from stent.history.wire import EventRow
 
 IDS_A_QUESTION = 500  # well under the number of parameters that either database takes
+ROWS_AT_ONCE = 500  # of a history: few enough to be gone before the garbage collector looks at them
 
 _TERMINAL_CODES = sorted(EVENT_CODES[kind] for kind in TERMINALS)
 _RUN = [runs.c[name.strip()] for name in rows.RUN_COLUMNS.split(",")]
@@ -185,14 +186,23 @@ def _history(connection: sa.Connection, run_id: str, after_seq: int, limit: int 
     query = sa.select(*_EVENT).where(events.c.run_id == run_id, events.c.seq > after_seq).order_by(events.c.seq)
     if limit is not None:
         query = query.limit(limit)
-    found: Sequence[rows.Row] = connection.execute(query).all()
-    large: dict[int, bytes] = {}
-    if any(row[8] is not None and row[9] is None for row in found):
-        stored = connection.execute(
-            sa.select(payloads.c.seq, payloads.c.data).where(payloads.c.run_id == run_id, payloads.c.seq > after_seq)
-        )
-        large = {row[0]: row[1] for row in stored}
-    return [rows.event_row(row, large.get(row[1])) for row in found]
+    found: list[EventRow] = []
+    large: dict[int, bytes] | None = None
+    for some in connection.execute(query).partitions(ROWS_AT_ONCE):
+        for row in some:
+            if row[8] is not None and row[9] is None:
+                large = _large_payloads(connection, run_id, after_seq) if large is None else large
+                found.append(rows.event_row(row, large.get(row[1])))
+            else:
+                found.append(rows.event_row(row))
+    return found
+
+
+def _large_payloads(connection: sa.Connection, run_id: str, after_seq: int) -> dict[int, bytes]:
+    """The payloads of a run that are stored apart, by the place of their event."""
+    query = sa.select(payloads.c.seq, payloads.c.data)
+    stored = connection.execute(query.where(payloads.c.run_id == run_id, payloads.c.seq > after_seq))
+    return {row[0]: row[1] for row in stored}
 
 
 def _conditions(wanted: RunFilter) -> list[sa.ColumnElement[bool]]:
