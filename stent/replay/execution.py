@@ -137,16 +137,17 @@ class Execution:
         decisions = tuple(recorded) if recorded is not None else ()
         matcher.begin(decisions, recorded is None or is_open)
         self.last_at_us = event.at_us
-        if type(event) is RunStarted:
-            self.last_at_us = decisions[0].at_us if decisions else max(event.at_us, now_us)
         if self.is_done or self.wants_activity is not None:
             return []
         try:
-            if self._deliver(event):
-                if self._watch is not None and not decisions and matcher.is_open:
-                    self._watch.over(self, self._run)
-                else:
-                    self._run()
+            if type(event) is CallCompleted:  # nearly all of them, so before the search
+                self._awaited.complete(event.call, event.result)
+            elif not self._deliver(event, now_us):
+                return matcher.end()
+            if self._watch is not None and not decisions and matcher.is_open:
+                self._watch.over(self, self._run)
+            else:
+                self._run()
         except BaseException:  # border: nobody knows how far the program has come, so nobody may go on with it
             self.close()
             raise
@@ -164,12 +165,9 @@ class Execution:
         """The first command that does not fit the history, if one does not."""
         return self._matcher.mismatch
 
-    def _deliver(self, event: Event) -> bool:
+    def _deliver(self, event: Event, now_us: int) -> bool:
         """Let an event change what the program waits for; True if the program may have something to do."""
         awaited = self._awaited
-        if type(event) is CallCompleted:  # nearly all of them, so before the search
-            awaited.complete(event.call, event.result)
-            return True
         match event:
             case TimerFired(call=number):
                 if self._loop is not None:
@@ -181,6 +179,8 @@ class Execution:
             case SignalReceived():
                 awaited.receive(event)
             case RunStarted():
+                decisions = self._matcher.recorded
+                self.last_at_us = decisions[0].at_us if decisions else max(event.at_us, now_us)
                 return self._start(event)
             case RoleCorrected(role=role):
                 if role == "orchestrator" and self.started is not None:
@@ -230,7 +230,10 @@ class Execution:
         if loop is None or main is None:
             return
         try:
-            loop.run_ready()
+            if loop.is_active:
+                loop.drain()
+            else:
+                loop.activate(loop.drain)
         except EndlessTurn:
             self._finish(failure(self.function, endless_turn(self.function, self.run_id, loop.live_tasks())))
             return
@@ -261,7 +264,9 @@ class Execution:
         run_id: str | None = None,
     ) -> CallFuture:
         """Call a durable function. The call takes its number here; errors in the arguments are the caller's."""
-        loop = self._running_loop()
+        loop = self._loop
+        if loop is None:
+            raise RunDropped
         arguments = function.signature.payload(args, kwargs)
         self.last_call = number = self.last_call + 1
         future = call_future(number, loop)

@@ -71,7 +71,7 @@ class ReplayLoop(asyncio.AbstractEventLoop):
     """An event loop for one run."""
 
     __slots__ = (
-        "_is_active",
+        "is_active",
         "_ready",
         "_siblings",
         "_tasks",
@@ -93,7 +93,7 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         What it still asks for is given to it, and never answered: whoever awaits that goes no further. Raising would do
         more harm: inside of asyncio, and where a coroutine that was made for the same line is then never awaited.
         """
-        self._is_active = False
+        self.is_active = False
         self._ready: deque[ReadyHandle] = deque()
         self.next_hash: Callable[[], int] = itertools.count((salt << 32) + 1).__next__
         """The next number of this run, salted: what its tasks and futures hash by."""
@@ -101,13 +101,6 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         self._siblings: dict[int, RunTask] = {}
 
     # -- running ---------------------------------------------------------------------------------------------------
-
-    def run_ready(self) -> None:
-        """Run callbacks until none is left, or until the host stops the loop."""
-        if self._is_active:
-            self._drain()
-        else:
-            self.activate(self._drain)
 
     def activate(self, action: Callable[[], None]) -> None:
         """Do something as the program's own loop: its code finds this loop, and not the one that serves the process.
@@ -119,15 +112,16 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         asyncio_events._set_running_loop(self)
         # Without hooks of our own the real loop would run the cleanup of an orchestrator's generators, for real.
         sys.set_asyncgen_hooks(firstiter=None, finalizer=_leave_generator)
-        self._is_active = True
+        self.is_active = True
         try:
             action()
         finally:
-            self._is_active = False
+            self.is_active = False
             sys.set_asyncgen_hooks(*previous_hooks)
             asyncio_events._set_running_loop(previous_loop)
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Run callbacks until none is left, or until the host stops the loop. Only while the loop is active."""
         ready = self._ready
         count = 0
         while ready and not self.is_stopped:
