@@ -35,6 +35,8 @@ class RunFuture(asyncio.Future[Any]):
 class RunTask(asyncio.Task[Any]):
     """A task of an orchestrator. `path` is its place in the tree of tasks: "0" is the function itself."""
 
+    __slots__ = ("_hash", "child_count", "path", "run_context")
+
     def __init__(
         self, coro: Coroutine[Any, Any, Any], *, loop: Any, name: str | None, context: Context, path: str
     ) -> None:
