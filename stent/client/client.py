@@ -18,6 +18,8 @@ from stent.clock import Clock
 from stent.codec import Payload, decode, decode_exception, encode
 from stent.duration import Duration, format_duration, parse_duration
 from stent.errors import (
+    CorruptHistoryError,
+    CorruptPayloadError,
     ExpiryError,
     OptionError,
     RunConflictError,
@@ -207,11 +209,19 @@ class Client:
         if isinstance(event, RunContinuedAsNew):
             return await self._wait_for(event.next_run)
         types = function.types if function is not None else self.registry.types
-        match event:
-            case RunCompleted(result=result):
-                return Result.success(decode(result, types))
-            case RunFailed(error=error):
-                return Result.failure(decode_exception(error, types))
+        try:
+            match event:
+                case RunCompleted(result=result):
+                    return Result.success(decode(result, types))
+                case RunFailed(error=error):
+                    return Result.failure(decode_exception(error, types))
+        except CorruptPayloadError as error:
+            raise CorruptHistoryError(
+                f"run {run_id}, seq {event.seq}: the data of its {event.type} cannot be read: {error.message}",
+                fix="restore the database from a backup; other runs are not affected",
+                run_id=run_id,
+                seq=event.seq,
+            ) from error
         return Result.failure(
             outcome_error(event, run_id, function.display_name if function is not None else "the run")
         )

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from stent.history.events import EVENT_CODES, TERMINALS
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, WorkerRow
-from stent.history.sql import rows
+from stent.history.sql import cells, rows
 from stent.history.sql.schema import events, inbox, payloads, ready, runs, sleeping, workers
 from stent.history.wire import EventRow
 
@@ -144,6 +144,8 @@ class Reads:
                 sa.select(sa.func.count()).select_from(workers).scalar_subquery(),
             )
         )[0]
+        if type(found[1]) not in cells.NUMBER_OR_NOTHING:
+            raise cells.damaged("what sleeps", "due_at_us", found[1])
         return Glance(
             bool(found[0]), found[1], bool(found[2]), bool(found[3]), bool(found[4]), bool(found[5]), int(found[6])
         )

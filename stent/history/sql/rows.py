@@ -1,4 +1,7 @@
-"""Between rows of the tables and the records of `stent.history.records`. No SQL here."""
+"""Between rows of the tables and the records of `stent.history.records`. No SQL here.
+
+Rule of this file: what comes out of a table is checked first (`cells`), so that damage is called damage.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from stent.codec import Payload
 from stent.errors import CorruptHistoryError
 from stent.history import wire
 from stent.history.records import InboxRow, Message, NewRun, RunRow, SharedCall, SharedRow, WorkerRow
+from stent.history.sql import cells
 from stent.history.sql.schema import INLINE_PAYLOAD_BYTES
 from stent.history.wire import EventRow
 
@@ -25,6 +29,12 @@ READY_COLUMNS = (
 )
 INBOX_COLUMNS = "n, run_id, key, code, version, call, body, codec, payload"
 WORKER_COLUMNS = "worker_id, host, pid, started_at_us, valid_until_us, lock_path, free_slots"
+
+_RUN_KINDS = cells.kinds_of(RUN_COLUMNS, "t t t t t? n t? t? t? n? n? n t? n n? n? t? n")
+_EVENT_KINDS = cells.kinds_of(EVENT_COLUMNS, "t n n n n n n? t? n? b? b b?")
+_READY_KINDS = cells.kinds_of(READY_COLUMNS, "t n n n t n t? n n t? n t? t? n t? n")
+_INBOX_KINDS = cells.kinds_of(INBOX_COLUMNS, "n t t n n n? t? n? b?")
+_WORKER_KINDS = cells.kinds_of(WORKER_COLUMNS, "t t n n n t? n")
 
 KIND_ORCHESTRATOR = 0
 KIND_ACTIVITY = 1
@@ -43,13 +53,15 @@ def tags_text(tags: tuple[str, ...]) -> str | None:
     return json.dumps(tags) if tags else None
 
 
-def tags_of(text: str | None) -> tuple[str, ...]:
-    return tuple(json.loads(text)) if text else ()
-
-
 def run_row(row: Row) -> RunRow:
     values = list(row)
-    values[6] = tags_of(values[6])
+    what, run_id = "the row", row[0]
+    cells.check(_RUN_KINDS, row, what, run_id)
+    if row[2] not in cells.ROLES:
+        raise cells.damaged(what, "role", row[2], run_id)
+    if row[3] not in cells.STATUSES:
+        raise cells.damaged(what, "status", row[3], run_id)
+    values[6] = cells.texts_in(row[6], what, "tags", run_id)
     return RunRow(*values)
 
 
@@ -99,9 +111,12 @@ def event_row(row: Row, large: bytes | None = None) -> EventRow:
     run_id, seq, epoch, at_us, code, version, call, body, codec, data, digest, token = (
         row if len(row) == EVENT_COLUMN_COUNT else row[:EVENT_COLUMN_COUNT]
     )
+    cells.check(_EVENT_KINDS, row, "its event", run_id, seq)
     payload = None
     if codec is not None:
         if data is None:
+            if type(large) not in cells.BLOB_OR_NOTHING:
+                raise cells.damaged("its payload", "data", large, run_id, seq)
             data = large
         if data is None:
             raise CorruptHistoryError(
@@ -140,17 +155,19 @@ def ready_values(call: SharedCall, kind: int, now_us: int, claimed_by: str | Non
 def shared_row(row: Row) -> SharedRow:
     """From READY_COLUMNS."""
     run_id, call, first_item, seq, function, _, items, _, attempt, queue, priority, tags, limit_key = row[:13]
+    what = "what is ready"
+    cells.check(_READY_KINDS, row, what, run_id, seq)
     shared = SharedCall(
         run_id,
         call,
         seq,
         function,
         first_item,
-        ranges_of_text(items),
+        cells.ranges_in(items, what, "items", run_id),
         attempt,
         queue,
         priority,
-        tags_of(tags),
+        cells.texts_in(tags, what, "tags", run_id),
         limit_key,
     )
     return SharedRow(shared, row[14], bool(row[15]))
@@ -158,10 +175,6 @@ def shared_row(row: Row) -> SharedRow:
 
 def ranges_text(ranges: tuple[tuple[int, int], ...]) -> str | None:
     return json.dumps(ranges, separators=(",", ":")) if ranges else None
-
-
-def ranges_of_text(text: str | None) -> tuple[tuple[int, int], ...]:
-    return tuple((start, stop) for start, stop in json.loads(text)) if text else ()
 
 
 def inbox_values(message: Message, now_us: int) -> tuple[Any, ...]:
@@ -184,12 +197,16 @@ def inbox_values(message: Message, now_us: int) -> tuple[Any, ...]:
 def inbox_row(row: Row) -> InboxRow:
     """From INBOX_COLUMNS."""
     n, run_id, key, code, version, call, body, codec, data = row[:9]
+    cells.check(_INBOX_KINDS, row, f"message {key!r}", run_id)
+    if codec is not None and data is None:
+        raise cells.damaged(f"message {key!r}", "payload", data, run_id)
     payload = Payload(codec, bytes(data)) if codec is not None else None
     event = wire.decode(EventRow(run_id, 0, 0, 0, code, version, call, body, payload, b""))
     return InboxRow(n, Message(run_id, key, event))
 
 
 def worker_row(row: Row) -> WorkerRow:
+    cells.check(_WORKER_KINDS, row, "a worker's row")
     return WorkerRow(*row)
 
 
