@@ -64,6 +64,8 @@ class Doubles(Registry):
         """How many bodies were told to hang, and do."""
         self.gate: Callable[[str], Awaitable[None]] | None = None
         """Waited for before a body of this name begins."""
+        self.fail_next: BaseException | type[BaseException] | None = None
+        """What the next body raises instead of beginning."""
         self._copies: WeakKeyDictionary[Function, Function] = WeakKeyDictionary()
         self._doubles: dict[str, _Double] = {}
 
@@ -173,7 +175,7 @@ class Doubles(Registry):
                 return body(*args, **kwargs)  # the orchestrator itself, live or replayed
             if self.gate is not None and function.is_async:
                 return self._gated(self.gate(name), function, running.attempt, args, kwargs)
-            return self._begin(function, running.attempt, args, kwargs)
+            return self.begin(function, running.attempt, args, kwargs)
 
         return probe
 
@@ -181,10 +183,13 @@ class Doubles(Registry):
         self, gate: Awaitable[None], function: Function, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         await gate
-        return await self._begin(function, attempt, args, kwargs)
+        return await self.begin(function, attempt, args, kwargs)
 
-    def _begin(self, function: Function, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def begin(self, function: Function, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A body begins: its own, or what stands for it."""
+        error, self.fail_next = self.fail_next, None
+        if error is not None:
+            throw(error)
         name = function.name
         self.begun.append(
             Begun(name, attempt.run_id, attempt.call, attempt.item, attempt.attempt, Arguments(args, dict(kwargs)))

@@ -1,4 +1,4 @@
-"""`explore`: many schedules of one program, chosen and made small by Hypothesis."""
+"""`explore`: many schedules of one program, drawn from a seed, and the smallest under which something is wrong."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 from stent.clock import SystemClock
 from stent.durable.function import Durable
-from stent.errors import NotConfiguredError, OptionError
+from stent.errors import OptionError
+from stent.ids import Generator
 from stent.inspect.portable import dumps
-from stent.registry import Function
 from stent.testing.doubles import Doubles, record_of
 from stent.testing.findings import Explored, Outcome, ScheduleError
-from stent.testing.loop import VirtualLoop
-from stent.testing.play import Failure, Play, Program
+from stent.testing.player import Failed, Player
+from stent.testing.shrinking import smallest, stripped
+from stent.testing.stage import Failure, Program
 
 FOLDER = Path(".stent")
 """Where the histories of failing schedules go, below the current folder."""
-SHORTEST_SCHEDULE, LONGEST_SCHEDULE = 12, 60
+LONGEST_SCHEDULE = 60
 """Choices in a schedule; what comes after them is the least remarkable."""
+SHRINKING_TRIES = 1_000
 
 
 def explore(
@@ -88,85 +89,58 @@ class _Search:
         self._invariant = invariant
         self._path = path
         self._schedules = schedules
-        self._seed = seed
-        self._loop = VirtualLoop()
-        self._checked: WeakSet[Function] = WeakSet()
-        self._played = 0
+        self._chance = Generator(seed)
+        self._player = Player(program)
         self._crashes = 0
-        self._shapes: set[tuple[object, ...]] = set()
-        self._found: tuple[BaseException, Play, list[int]] | None = None
 
     def run(self) -> Explored:
         clock = SystemClock()
         begun_us = clock.monotonic_us()
         try:
-            self._search()
-        except BaseException as error:  # border: of the user's invariant, or of ours; told with the schedule
-            if self._found is None or self._found[0] is not error:
-                raise
+            for number in range(self._schedules):
+                schedule = self._drawn(number)
+                failed = self._fails(schedule)
+                if failed is not None:
+                    failed = self._smallest(failed)
+                    raise self._told(failed) from failed.error
         finally:
-            self._loop.close()
-        if self._found is not None:
-            raise self._failure(*self._found) from self._found[0]
+            self._player.close()
         seconds = (clock.monotonic_us() - begun_us) / 1_000_000
-        return Explored(self._played, len(self._shapes), self._crashes, seconds)
+        return Explored(self._schedules, len(self._player.histories), self._crashes, seconds)
 
-    def _search(self) -> None:
-        try:
-            from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, strategies
-        except ImportError:
-            raise NotConfiguredError(
-                "explore needs Hypothesis, which is not installed", fix="pip install 'stent-replay[test]'"
-            ) from None
+    def _drawn(self, number: int) -> list[int]:
+        """A schedule: the plainest one first, then any."""
+        return list(self._chance.randbytes(LONGEST_SCHEDULE)) if number else []
 
-        choices = strategies.binary(min_size=SHORTEST_SCHEDULE, max_size=LONGEST_SCHEDULE)  # one draw, not dozens
+    def _fails(self, schedule: list[int]) -> Failed | None:
+        """Play a schedule; what is wrong under it."""
+        played = self._player.play(schedule, self._invariant)
+        self._crashes += played.play.stage.crash_count
+        if played.error is not None:
+            return Failed(played.error, played.play, schedule)
+        return None
 
-        @seed(self._seed)
-        @settings(
-            max_examples=self._schedules,
-            database=None,
-            deadline=None,
-            phases=[Phase.explicit, Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-            verbosity=Verbosity.quiet,
-        )
-        @given(choices)
-        def play(schedule: bytes) -> None:
-            self.play(list(schedule))
+    def _smallest(self, failed: Failed) -> Failed:
+        """The smallest schedule under which the same kind of thing is wrong."""
+        best = failed
 
-        play()
+        def fails(schedule: list[int]) -> bool:
+            nonlocal best
+            played = self._player.play(schedule, self._invariant)
+            if played.error is None or type(played.error) is not type(failed.error):
+                return False
+            best = Failed(played.error, played.play, schedule)
+            return True
 
-    def play(self, schedule: list[int]) -> None:
-        """One schedule; what it raises is what is wrong."""
-        play = Play(self._loop, self._program, schedule, self._checked)
-        try:
-            outcome = play.run()
-            if self._invariant is not None:
-                self._invariant(outcome)
-        except Exception as error:  # border: the user's invariant; kept to be told with the schedule
-            self._found = (error, play, schedule)
-            raise
-        finally:
-            self._played += 1
-            self._crashes += play.crash_count
-        self._shapes.add(_shape(outcome))
+        smallest(failed.schedule, fails, SHRINKING_TRIES)
+        return best
 
-    def _failure(self, error: BaseException, play: Play, schedule: list[int]) -> ScheduleError:
-        what = str(error) or repr(error)
-        histories = list(play.histories().values())
+    def _told(self, failed: Failed) -> ScheduleError:
+        what = str(failed.error) or repr(failed.error)
+        history = next(iter(failed.play.stage.histories().values()))
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(dumps(histories[0]), encoding="utf-8")
-        while schedule and schedule[-1] == 0:
-            schedule = schedule[:-1]
-        return ScheduleError(what, play.moves, self._path, schedule)
-
-
-def _shape(outcome: Outcome) -> tuple[object, ...]:
-    """What makes one history different from another: the order of its events."""
-    return tuple(
-        (event.type, getattr(event, "call", None)) for history in outcome.histories.values() for event in history
-    )
+        self._path.write_text(dumps(history), encoding="utf-8")
+        return ScheduleError(what, failed.play.moves, self._path, stripped(failed.schedule))
 
 
 def _in_a_thread(work: Callable[[], Explored]) -> Explored:

@@ -25,10 +25,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._start_us = self._clock.now_us()
         self._clock_resolution = 1e-6
         self._selector = self
+        self._idle: asyncio.Task[Any] | None = None
         self.failures: list[BaseException] = []
         self.on_threaded: Callable[[Callable[[], None]], None] = lambda work: work()
         self.set_exception_handler(self._keep_failure)
         self.set_task_factory(_quiet_task)
+
+    def idle_task(self) -> asyncio.Task[Any]:
+        """A task that has nothing to do, to be the current one where a body is run by hand."""
+        if self._idle is None:
+            self._idle = self.create_task(_idle())
+            self.drain()
+        return self._idle
 
     def begin(self, clock: ManualClock) -> None:
         """Take the time from this clock; what the last program left behind is forgotten."""
@@ -92,6 +100,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         return
+
+
+async def _idle() -> None:
+    return
 
 
 def _nothing() -> None:
