@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from stent.errors import OptionError
 from stent.ids import Generator
 from stent.inspect.portable import dumps
 from stent.testing.doubles import Doubles, record_of
+from stent.testing.exhaustive import Redundant, next_schedule
 from stent.testing.findings import Explored, Outcome, ScheduleError
+from stent.testing.play import Play
 from stent.testing.player import Failed, Player
 from stent.testing.shrinking import smallest, stripped
 from stent.testing.stage import Failure, Program
@@ -25,6 +28,8 @@ FOLDER = Path(".stent")
 LONGEST_SCHEDULE = 60
 """Choices in a schedule; what comes after them is the least remarkable."""
 SHRINKING_TRIES = 1_000
+SCHEDULES = 200
+INTERLEAVINGS_AT_MOST = 100_000  # a few minutes; a program that has more of them is not small
 
 
 def explore(
@@ -35,8 +40,9 @@ def explore(
     failures: Sequence[Failure] | Mapping[Durable[..., Any], Sequence[Failure]] = (),
     signals: Sequence[tuple[str, Any]] = (),
     crashes: int = 1,
-    schedules: int = 200,
+    schedules: int | None = None,
     seed: int = 0,
+    exhaustive: bool = False,
     save: Path | str | None = None,
 ) -> Explored:
     """Play a program under many schedules, and find the smallest under which something is wrong.
@@ -51,16 +57,21 @@ def explore(
     - the run must end;
     - `invariant(outcome)` must not raise. `outcome` has `.result`, `.calls(activity)`, `.moves` and `.histories`.
 
+    With `exhaustive` all schedules are played, up to `schedules` of them, but for orders of completion that the program
+    cannot tell apart, and things that happen together; all that fail are counted. For small programs only.
+
     `arrange` is called before each schedule, with the doubles of that schedule: the place to empty what activities have
     filled, and to replace them. The bodies of activities run, without real time. ScheduleError, an AssertionError, has
     the smallest schedule; its history is written to `save`, by default to a file in the folder .stent.
     """
     program = Program(orchestrator, args, tuple(signals), _failures(failures), crashes, arrange)
     record_of(orchestrator)
+    if schedules is None:
+        schedules = INTERLEAVINGS_AT_MOST if exhaustive else SCHEDULES
     if schedules < 1 or crashes < 0:
         raise OptionError(f"schedules={schedules}, crashes={crashes}", fix="from 1, and from 0")
     path = Path(save) if save is not None else FOLDER / f"{record_of(orchestrator).display_name}.json"
-    search = _Search(program, invariant, path, schedules, seed)
+    search = _Search(program, invariant, path, schedules, seed, is_exhaustive=exhaustive)
     if asyncio._get_running_loop() is None:
         return search.run()
     return _in_a_thread(search.run)  # an event loop runs here already: it is the test's, and waits for this one
@@ -84,29 +95,61 @@ class _Search:
         path: Path,
         schedules: int,
         seed: int,
+        *,
+        is_exhaustive: bool,
     ) -> None:
-        self._program = program
+        self._is_exhaustive = is_exhaustive
         self._invariant = invariant
         self._path = path
         self._schedules = schedules
         self._chance = Generator(seed)
-        self._player = Player(program)
+        self._player = Player(program, reduces=is_exhaustive)
+        self._played = 0
         self._crashes = 0
 
     def run(self) -> Explored:
         clock = SystemClock()
         begun_us = clock.monotonic_us()
         try:
-            for number in range(self._schedules):
-                schedule = self._drawn(number)
-                failed = self._fails(schedule)
-                if failed is not None:
-                    failed = self._smallest(failed)
-                    raise self._told(failed) from failed.error
+            is_complete = self._play_all() if self._is_exhaustive else self._play_some()
         finally:
             self._player.close()
         seconds = (clock.monotonic_us() - begun_us) / 1_000_000
-        return Explored(self._schedules, len(self._player.histories), self._crashes, seconds)
+        histories = len(self._player.histories)
+        return Explored(self._played, histories, self._crashes, seconds, is_complete=is_complete)
+
+    def _play_some(self) -> bool:
+        """So many schedules, drawn from the seed."""
+        for number in range(self._schedules):
+            failed = self._fails(self._drawn(number))
+            if failed is not None:
+                smaller = self._smallest(failed)
+                raise self._told(smaller) from smaller.error
+        return False
+
+    def _play_all(self) -> bool:
+        """All schedules that differ for the program; whether that was all, and not only as many as it may be."""
+        schedule: list[int] | None = []
+        wrong: Counter[str] = Counter()
+        first: Failed | None = None
+        while schedule is not None and self._played < self._schedules:
+            played = self._player.play(schedule, self._invariant)
+            if not isinstance(played.error, Redundant):
+                self._count(played.play)
+            if played.error is not None and not isinstance(played.error, Redundant):
+                wrong[str(played.error).partition("\n")[0] or repr(played.error)] += 1
+                if first is None or len(played.play.moves) < len(first.play.moves):
+                    first = Failed(played.error, played.play, schedule)
+            schedule = next_schedule(schedule, played.play.widths)
+        if first is not None:
+            counted = ", ".join(f"{count:,} x {what}" for what, count in wrong.most_common())
+            smaller = self._smallest(first)
+            raise self._told(smaller, f"explored {self._played:,} interleavings: {counted}\n") from smaller.error
+        return schedule is None
+
+    def _count(self, play: Play) -> None:
+        self._played += 1
+        self._crashes += play.stage.crash_count
 
     def _drawn(self, number: int) -> list[int]:
         """A schedule: the plainest one first, then any."""
@@ -115,7 +158,7 @@ class _Search:
     def _fails(self, schedule: list[int]) -> Failed | None:
         """Play a schedule; what is wrong under it."""
         played = self._player.play(schedule, self._invariant)
-        self._crashes += played.play.stage.crash_count
+        self._count(played.play)
         if played.error is not None:
             return Failed(played.error, played.play, schedule)
         return None
@@ -135,8 +178,8 @@ class _Search:
         smallest(failed.schedule, fails, SHRINKING_TRIES)
         return best
 
-    def _told(self, failed: Failed) -> ScheduleError:
-        what = str(failed.error) or repr(failed.error)
+    def _told(self, failed: Failed, counted: str = "") -> ScheduleError:
+        what = counted + (str(failed.error) or repr(failed.error))
         history = next(iter(failed.play.stage.histories().values()))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(dumps(history), encoding="utf-8")

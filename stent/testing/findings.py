@@ -39,11 +39,14 @@ class Explored:
     """How many of them led to a history of their own."""
     crashes: int
     seconds: float
+    is_complete: bool = False
+    """Whether these are all there are."""
 
     def __str__(self) -> str:
         rate = self.schedules / self.seconds if self.seconds else 0.0
+        what = "interleavings" if self.is_complete else "schedules"
         return (
-            f"explored {self.schedules:,} schedules ({self.distinct:,} different histories, {self.crashes:,} crashes) "
+            f"explored {self.schedules:,} {what} ({self.distinct:,} different histories, {self.crashes:,} crashes) "
             f"in {self.seconds:.1f} s, {rate:,.0f} a second: nothing wrong"
         )
 

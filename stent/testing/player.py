@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from stent.registry import Function
 from stent.testing.bare import BareProgram
+from stent.testing.exhaustive import ReducedPlay, Redundant
 from stent.testing.findings import Outcome
 from stent.testing.loop import VirtualLoop
 from stent.testing.play import Play
@@ -41,8 +42,9 @@ class Failed:
 class Player:
     """The stages of one exploration."""
 
-    def __init__(self, program: Program, *, needs_engine: bool = False) -> None:
+    def __init__(self, program: Program, *, needs_engine: bool = False, reduces: bool = False) -> None:
         self.needs_engine = needs_engine
+        self._play_of = ReducedPlay if reduces else Play
         self.histories: set[object] = set()
         """Keys of the different histories so far; each of them replays."""
         self._program = program
@@ -62,7 +64,7 @@ class Player:
         self._loop.close()
 
     def _play(self, stage: Stage, schedule: Sequence[int], invariant: Callable[[Outcome], object] | None) -> Played:
-        play = Play(stage, self._program, schedule, self.histories)
+        play = self._play_of(stage, self._program, schedule, self.histories)
         outcome = None
         try:
             outcome = play.run()
@@ -70,6 +72,8 @@ class Player:
                 invariant(outcome)
         except NeedsEngine:
             raise
+        except Redundant as redundant:
+            return Played(play, None, redundant)
         except Exception as error:  # border: the user's invariant, or what is wrong with the program
             return Played(play, outcome, error)
         finally:
