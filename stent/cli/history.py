@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import click
 
@@ -12,15 +13,20 @@ from stent.cli.terminal import one_line, write, write_json
 from stent.clock import to_datetime
 from stent.history.events import Event
 from stent.inspect.plain import event_facts, event_text
+from stent.inspect.portable import loads
 
 
 @click.command()
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN|FILE")
 @click.option("--json", "as_json", is_flag=True, help="All fields, payloads decoded, as JSON.")
 @click.pass_context
 def history(context: click.Context, run: str, as_json: bool) -> None:
-    """Print the events of RUN, oldest first: seq, time, type, call number, and what was recorded."""
-    events = asyncio.run(_read(settings_of(context), run))
+    """Print the events of RUN, oldest first: seq, time, type, call number, and what was recorded.
+
+    A FILE that `stent export` or a test wrote is read without a database.
+    """
+    is_file = Path(run).is_file()
+    events = loads(Path(run).read_bytes()) if is_file else asyncio.run(_read(settings_of(context), run))
     if as_json:
         write_json([event_facts(event) for event in events])
         return

@@ -15,6 +15,7 @@ from stent.durable.function import Durable
 from stent.errors import OptionError
 from stent.ids import Generator
 from stent.inspect.portable import dumps
+from stent.testing.depth import wanted_schedules
 from stent.testing.doubles import Doubles, record_of
 from stent.testing.exhaustive import Redundant, next_schedule
 from stent.testing.findings import Explored, Outcome, ScheduleError
@@ -67,7 +68,7 @@ def explore(
     program = Program(orchestrator, args, tuple(signals), _failures(failures), crashes, arrange)
     record_of(orchestrator)
     if schedules is None:
-        schedules = INTERLEAVINGS_AT_MOST if exhaustive else SCHEDULES
+        schedules = INTERLEAVINGS_AT_MOST if exhaustive else wanted_schedules.get() or SCHEDULES
     if schedules < 1 or crashes < 0:
         raise OptionError(f"schedules={schedules}, crashes={crashes}", fix="from 1, and from 0")
     path = Path(save) if save is not None else FOLDER / f"{record_of(orchestrator).display_name}.json"
@@ -98,6 +99,7 @@ class _Search:
         *,
         is_exhaustive: bool,
     ) -> None:
+        self._program = program
         self._is_exhaustive = is_exhaustive
         self._invariant = invariant
         self._path = path
@@ -183,7 +185,8 @@ class _Search:
         history = next(iter(failed.play.stage.histories().values()))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(dumps(history), encoding="utf-8")
-        return ScheduleError(what, failed.play.moves, self._path, stripped(failed.schedule))
+        module = self._program.function.__stent_function__.name.partition(":")[0]
+        return ScheduleError(what, failed.play.moves, self._path, stripped(failed.schedule), module)
 
 
 def _in_a_thread(work: Callable[[], Explored]) -> Explored:

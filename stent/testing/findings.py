@@ -57,11 +57,12 @@ class ScheduleError(AssertionError):
     `moves` is what happens in it, `path` the file with its history, `schedule` the choices behind it.
     """
 
-    def __init__(self, what: str, moves: Sequence[str], path: Path | None, schedule: Sequence[int]) -> None:
+    def __init__(self, what: str, moves: Sequence[str], path: Path, schedule: Sequence[int], module: str) -> None:
         self.what = what
         self.moves = list(moves)
         self.path = path
         self.schedule = list(schedule)
         told = "".join(f"\n  {number:>3}  {move}" for number, move in enumerate(self.moves, 1))
-        kept = f"\nIts history: {path}  (stent_history opens it; stent replay {path} replays it)" if path else ""
-        super().__init__(f"{what}\nThe smallest schedule that was found:{told}{kept}")
+        replay = f"stent replay --app {module} {path}"
+        kept = f"Its history: {path}, for stent_history and `stent history`; `{replay}` replays it"
+        super().__init__(f"{what}\nThe smallest schedule that was found:{told}\n{kept}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stent.testing import late
+from stent.testing.depth import wanted_schedules
 from stent.testing.session import ENGINE, HELPER, MODES, REPEATED, helper_of, marked, shadow_mode
 
 if TYPE_CHECKING:
@@ -36,9 +37,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run every test with the `stent` fixture again, with a crash before and after each commit",
     )
+    group.addoption(
+        "--stent-explore",
+        type=int,
+        metavar="N",
+        help="how many schedules explore() plays where it does not say (200)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    wanted_schedules.set(config.getoption("--stent-explore"))
     config.addinivalue_line(
         "markers", "stent(shadow='on', crash_everywhere=True): how a test with the `stent` fixture is checked"
     )
@@ -48,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """For a session that ends without its loop: the process goes with it."""
+    wanted_schedules.set(None)
     helper = config.stash.get(HELPER, None)
     if helper is not None:
         helper.finish()

@@ -243,7 +243,7 @@ def test_the_plugin_brings_nothing_of_the_engine(pytester: pytest.Pytester) -> N
 
         def test_what_is_loaded():
             ours = {name for name in sys.modules if name.partition(".")[0] == "stent"}
-            assert {"fixtures", "late", "plugin", "session"} == {
+            assert {"depth", "fixtures", "late", "plugin", "session"} == {
                 name.rpartition(".")[2] for name in ours if name.startswith("stent.testing.")
             }
             assert {"stent", "stent.testing"} == {name for name in ours if not name.startswith("stent.testing.")}
@@ -252,6 +252,29 @@ def test_the_plugin_brings_nothing_of_the_engine(pytester: pytest.Pytester) -> N
     )
     options = ("-p", "stent.testing.plugin", "-p", "no:hypothesispytest", "-p", "no:randomly")
     pytester.runpytest_subprocess(*options).assert_outcomes(passed=1)
+
+
+def test_the_command_line_says_how_many_schedules_are_played(run: Run) -> None:
+    text = """
+from stent.testing import explore
+
+@Stent.durable
+async def pay(n: int) -> int:
+    return n
+
+@Stent.durable
+async def order() -> int:
+    return await pay(1)
+
+def test_it() -> None:
+    assert WANTED == explore(order).schedules
+    assert 5 == explore(order, schedules=5).schedules
+
+async def test_where_a_loop_runs() -> None:
+    assert WANTED == explore(order).schedules
+"""
+    run(text.replace("WANTED", "37"), "--stent-explore", "37").assert_outcomes(passed=2)
+    run(text.replace("WANTED", "200")).assert_outcomes(passed=2)
 
 
 def test_it_works_under_xdist(pytester: pytest.Pytester) -> None:
