@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 
 from stent.history.operations import ReapWorkers, RegisterWorker, Renewed, RenewWorker
-from stent.history.records import WorkerRow
+from stent.history.records import Glance, WorkerRow
 from stent.log import get_logger
 from stent.worker.committer import Chore
 from stent.worker.link import Link
@@ -23,6 +23,7 @@ from stent.worker.liveness import WorkerLock, is_dead, remove_lock
 log = get_logger(__name__)
 
 HUNG_LOOP_US = 60_000_000  # an event loop that stands still for a minute does not come back by waiting
+PEERS_AGE_US = 5_000_000  # one may have gone and another come, so that there are as many as before
 
 
 class Lease:
@@ -44,6 +45,7 @@ class Lease:
         self._free_slots = free_slots
         self._on_lost = on_lost
         self._beacon_us = 0
+        self._listed_us = 0
         self._limits: tuple[tuple[str, int], ...] | None = None
         self._generation = -1
         self._lock: WorkerLock | None = None
@@ -115,8 +117,21 @@ class Lease:
         """How many free slots the peers had when they last renewed."""
         return sum(peer.free_slots for peer in self.peers)
 
+    async def look_round(self, glance: Glance, *, needs_room: bool) -> tuple[str, ...]:
+        """Those of this machine that are certainly dead; asks who is there only where that may have changed.
+
+        `needs_room` asks in any case: how much room the peers have changes with every renewal.
+        """
+        if glance.worker_count <= 1:
+            self.peers = []
+            return ()
+        is_new = glance.worker_count != len(self.peers) + 1 or glance.has_expired or self.has_dead_peer
+        is_old = self._link.clock.monotonic_us() - self._listed_us >= PEERS_AGE_US
+        return await self.dead_peers() if is_new or is_old or needs_room else ()
+
     async def dead_peers(self) -> tuple[str, ...]:
         """Look who is there; those of this machine that are certainly dead."""
+        self._listed_us = self._link.clock.monotonic_us()
         rows = await self._link.read(self._link.store.list_workers)
         self.peers = [row for row in rows if row.worker_id != self._worker_id]
         return tuple(row.worker_id for row in self.peers if is_dead(row.lock_path))

@@ -28,6 +28,7 @@ from stent.worker.bodies import Bodies
 from stent.worker.leases import Lease
 from stent.worker.link import Link
 from stent.worker.outcomes import Outcome
+from stent.worker.polling import Poll
 from stent.worker.runs import Runs
 from stent.worker.shared import SharedWork
 from stent.worker.slots import Attempt
@@ -36,7 +37,6 @@ from stent.worker.strays import Strays
 log = get_logger(__name__)
 
 RUNS_A_CLAIM = 100
-IDLE_POLLS = 5  # hints do the work; the net under them is cast this much more seldom than after a lost lease or store
 HOUSEKEEPING_US = 1_000_000
 STORE_PAUSE_S = 0.5  # after a read that the store could not answer
 LEND_AFTER_US = 100_000  # work that waits for a shorter time is done sooner here than written down for others
@@ -78,7 +78,7 @@ class Worker:
             on_sleeper=self._on_sleeper,
             on_cancelled=self._shared.cancelled,
             on_quiet=lambda: self._wakeup.set() if options.until_idle else None,
-            on_signal=self._on_signal,
+            on_signal=self._look_soon,
         )
         self._wakeup = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -91,6 +91,7 @@ class Worker:
             free_slots=lambda: self._bodies.free_slots,
             on_lost=self._on_lost,
         )
+        self._poll = Poll(link.clock, options.poll_interval_us, self._look_soon)
         self._polled_us = 0
         self._housekept_us = 0
         self._next_sleeper_us: int | None = None
@@ -117,6 +118,7 @@ class Worker:
             await self._attend()
         finally:
             link.unlisten(self._on_news)
+            self._poll.stop()
             self._lease.stop_renewing()
             link.holders.remove(self.runs)
             await asyncio.shield(self._let_go())
@@ -192,11 +194,8 @@ class Worker:
         if glance.has_cancelled and len(self._shared):
             for place in await link.read(store.cancelled_calls, self.worker_id):
                 self._shared.cancelled(*place)
-        dead: tuple[str, ...] = ()
-        if glance.worker_count > 1:
-            dead = await self._lease.dead_peers()
-        else:
-            self._lease.peers = []
+        dead = await self._lease.look_round(glance, needs_room=self._bodies.waiting_count > 0)
+        self._poll.looked(bool(self._lease.peers))
         if glance.has_expired:  # its own lease too, after the machine slept: nobody took anything, so it may go on
             await self._lease.renew()
         if glance.has_expired or dead:
@@ -296,18 +295,16 @@ class Worker:
     def _on_news(self, has_changed: bool) -> None:
         now_us = self._link.clock.monotonic_us()
         self._lease.beat()
-        is_due = now_us - self._polled_us >= IDLE_POLLS * self.options.poll_interval_us
         self._strays.notice(self._link.uncertain_count, now_us)
-        is_due = is_due or self._may_lend(now_us)
-        if has_changed or is_due or self._strays.is_due(now_us) or self._lease.has_dead_peer:
-            self._must_look = True
-            self._wakeup.set()
+        is_due = self._may_lend(now_us) or self._strays.is_due(now_us)
+        if has_changed or is_due or self._lease.has_dead_peer:
+            self._look_soon()
         if now_us - self._housekept_us >= HOUSEKEEPING_US:
             self._housekept_us = now_us
             self.runs.release_idle()
 
-    def _on_signal(self) -> None:
-        """A signal lies in the inbox of a run that is held here."""
+    def _look_soon(self) -> None:
+        """There may be something that this worker was not told of."""
         self._must_look = True
         self._wakeup.set()
 

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
 
 LEASE_S = 10  # the default: recovery may not take that long where the lock of the dead one can be seen
 SHORT_LEASE_S = 0.6
+NOTICED_S = 1.0  # how long after its end a lease is noticed
+SLACK_S = 1.0  # processes of a busy machine
 RECOVERY_S = 3.0
 PATIENCE_S = 30
 
@@ -165,7 +167,6 @@ async def test_a_worker_that_was_stopped_past_its_lease_changes_nothing_when_it_
     assert 3 == sum(isinstance(event, CallCompleted) for event in history)
 
 
-@pytest.mark.xfail(strict=True, reason="a lease that ran out is looked for every 5 s only; wanted: lease + 1 s")
 async def test_a_lease_that_has_run_out_is_noticed_soon(tmp_path: Path, client: Stent) -> None:
     async with children() as started:
         both = await workers(started, tmp_path, 2, SHORT_LEASE_S)
@@ -176,4 +177,4 @@ async def test_a_lease_that_has_run_out_is_noticed_soon(tmp_path: Path, client: 
         await begun_again(stopped)
         recovery_s = time.monotonic() - before
     print(f"\nSIGSTOP of one worker of two, lease {SHORT_LEASE_S} s: goes on after {recovery_s * 1000:.0f} ms")  # noqa: T201
-    assert recovery_s < SHORT_LEASE_S + 2
+    assert recovery_s < SHORT_LEASE_S + NOTICED_S + SLACK_S
