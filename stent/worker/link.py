@@ -4,7 +4,8 @@ Rules of this file:
 - writes go through the committer's thread, reads through a small pool of threads; nothing here blocks the loop;
 - news are hints: whoever acts on one reads the facts from the store, except that a run which ended in this process
   hands its last event to those who wait for it here;
-- the store's change stamp is looked at every WATCH_INTERVAL_US while somebody cares; that costs no statement.
+- the store's change stamp is looked at every WATCH_INTERVAL_US while somebody cares; that costs no statement;
+- a function that was defined is news like a commit: what this process could not go on with may be waiting.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class Link:
         self._waiting: dict[str, list[asyncio.Future[Event]]] = {}
         self._watch: Alarm | None = None
         self._since_poll_us = 0
+        self._generation = registry.generation
         self._look: asyncio.Task[None] | None = None
 
     # -- writing and reading ---------------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ class Link:
     # -- news ------------------------------------------------------------------------------------------------------
 
     def listen(self, listener: Callable[[bool], None]) -> None:
-        """Call `listener(True)` when somebody else may have written, `listener(False)` every POLL_INTERVAL_US."""
+        """Call `listener(True)` when there may be something new to do, `listener(False)` every POLL_INTERVAL_US."""
         self._listeners.append(listener)
         self._keep_watching()
 
@@ -204,16 +206,23 @@ class Link:
         if not (self._listeners or self._waiting):
             return
         self._since_poll_us += WATCH_INTERVAL_US
-        try:
-            has_changed = self.store.changed()
-        except StoreError:
-            has_changed = False  # the poll goes on, and its questions say what is wrong
+        has_changed = self._has_changed()
         if has_changed or self._since_poll_us >= POLL_INTERVAL_US:
             self._since_poll_us = 0
             for listener in list(self._listeners):
                 listener(has_changed)
             self.look_now()
         self._keep_watching()
+
+    def _has_changed(self) -> bool:
+        """Whether anything was written elsewhere, or a function was defined here."""
+        if self._generation != self.registry.generation:
+            self._generation = self.registry.generation
+            return True
+        try:
+            return self.store.changed()
+        except StoreError:
+            return False  # the poll goes on, and its questions say what is wrong
 
     def _on_announced(self) -> None:
         for listener in list(self._listeners):

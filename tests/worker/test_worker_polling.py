@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from stent.durable import calls
 from stent.history.operations import Capabilities, ClaimRuns, ReapWorkers, RegisterWorker
 from stent.history.sql.sqlite import SQLiteStore
+from stent.worker.link import WATCH_INTERVAL_US
 from tests.worker.world import DAY_US, Node, World
 
 SECOND_US = 1_000_000
@@ -117,3 +119,30 @@ async def test_a_peer_that_takes_the_place_of_another_is_seen(world: World, quie
     await world.commit(ReapWorkers(("first",)))
     await world.commit(RegisterWorker("second", "elsewhere", 1, DAY_US))
     await world.until(lambda: ["second"] == [peer.worker_id for peer in worker._lease.peers], tick_us=TICK_US)
+
+
+async def test_a_stalled_run_is_tried_again_as_soon_as_its_code_is_put_right(world: World, quiet: Node) -> None:
+    def deploy(first_s: float) -> Any:
+        """Code whose history begins with a timer; with another body it does not fit."""
+
+        @world.durable(role="orchestrator")
+        async def program() -> str:
+            if first_s:
+                await asyncio.sleep(first_s)
+            else:
+                await calls.wait_for_signal("go")
+            return "done"
+
+        return program
+
+    run_id = await world.start(deploy(first_s=1))
+    await world.node.work()
+    await world.until(lambda: "TimerStarted" in world.types_of(run_id))
+    await world.node.stop()
+    deploy(first_s=0)
+    await quiet.work(poll_interval_us=DAY_US)
+    world.clock.advance(SECOND_US)
+    await world.until(lambda: world.row(run_id).status == "stalled")
+    deploy(first_s=1)
+    world.clock.advance(WATCH_INTERVAL_US)
+    await world.until(lambda: world.row(run_id).status == "completed")
