@@ -14,7 +14,7 @@ from stent.clock import Clock, SystemClock
 from stent.history import memory_tables as questions
 from stent.history.memory_tables import Tables
 from stent.history.memory_writes import MemoryWrites
-from stent.history.operations import Operation, Outcome
+from stent.history.operations import Capabilities, Operation, Outcome
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, WorkerRow
 from stent.history.wire import EventRow
 
@@ -130,9 +130,13 @@ class MemoryStore:
         with self._lock:
             return questions.queue_depth(self._tables, queue)
 
-    def glance(self, worker_id: str, functions: frozenset[str]) -> Glance:
+    def glance(self, worker_id: str, can: Capabilities) -> Glance:
         with self._lock:
-            return questions.glance(self._tables, worker_id, functions, self._clock.now_us())
+            return questions.glance(self._tables, worker_id, can, self._clock.now_us())
+
+    def has_sleepers(self, can: Capabilities) -> bool:
+        with self._lock:
+            return questions.has_sleepers(self._tables, can)
 
     def count_unfinished(self) -> int:
         with self._lock:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from stent.history.events import EVENT_CODES, TERMINALS
+from stent.history.operations import Capabilities
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, SharedCall, SharedRow, WorkerRow
 from stent.history.wire import EventRow
 
@@ -223,9 +224,10 @@ def queue_depth(tables: Tables, queue: str | None) -> int:
     return sum(call.size for call in waiting if queue in (None, call.queue or "default"))
 
 
-def glance(tables: Tables, worker_id: str, functions: frozenset[str], now_us: int) -> Glance:
+def glance(tables: Tables, worker_id: str, can: Capabilities, now_us: int) -> Glance:
+    waiting = (row.call for row in tables.ready if row.claimed_by is None)
     return Glance(
-        has_ready=any(row.claimed_by is None and row.call.function in functions for row in tables.ready),
+        has_ready=any(can.fits(call.function, call.queue, call.tags) for call in waiting),
         next_due_us=min(tables.sleeping, default=None),
         has_messages=bool(read_inbox(tables, worker_id)),
         has_cancelled=bool(cancelled_calls(tables, worker_id)),
@@ -233,3 +235,8 @@ def glance(tables: Tables, worker_id: str, functions: frozenset[str], now_us: in
         has_stalled=any(_is_stalled(run) for run in tables.runs),
         worker_count=len(tables.workers),
     )
+
+
+def has_sleepers(tables: Tables, can: Capabilities) -> bool:
+    sleepers = (tables.runs.get(run_id) for run_id, _ in tables.sleeping.items())
+    return any(run is not None and can.fits(run.function, run.queue, run.tags) for run in sleepers)

@@ -134,7 +134,7 @@ class MemoryWrites(MemoryRuns):
         open_rows = [row for row in self.tables.ready if row.kind == kind and row.claimed_by is None]
         for row in sorted(open_rows, key=lambda row: row.rank):
             call = row.call
-            if not _can_carry_out(can, call):
+            if not can.fits(call.function, call.queue, call.tags):
                 continue
             allowed = call.size
             if call.limit_key is not None:
@@ -264,11 +264,3 @@ _HANDLERS: dict[type, Callable[[MemoryWrites, Any], Outcome]] = {
     ReapWorkers: MemoryWrites._reap_workers,
     GiveBack: MemoryWrites._give_back,
 }
-
-
-def _can_carry_out(can: Capabilities, call: SharedCall) -> bool:
-    return (
-        call.function in can.functions
-        and (can.queues is None or (call.queue or "default") in can.queues)
-        and (can.tags is None or any(tag in can.tags for tag in call.tags))
-    )

@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -129,6 +130,14 @@ class Capabilities:
     functions: frozenset[str]
     queues: frozenset[str] | None = None
     tags: frozenset[str] | None = None
+
+    def fits(self, function: str, queue: str | None, tags: Sequence[str]) -> bool:
+        """Whether a run or a call is for such a worker."""
+        return (
+            function in self.functions
+            and (self.queues is None or (queue or "default") in self.queues)
+            and (self.tags is None or any(tag in self.tags for tag in tags))
+        )
 
 
 @dataclass(frozen=True, slots=True)

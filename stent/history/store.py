@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from stent.history.operations import Operation, Outcome
+from stent.history.operations import Capabilities, Operation, Outcome
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, WorkerRow
 from stent.history.wire import EventRow
 
@@ -86,8 +86,12 @@ class Reader(Protocol):
         """How many runs and shared calls wait for a worker."""
         ...
 
-    def glance(self, worker_id: str, functions: frozenset[str]) -> Glance:
-        """Whether there is anything to do for a worker that knows these functions: one statement."""
+    def glance(self, worker_id: str, can: Capabilities) -> Glance:
+        """Whether there is anything to do for a worker that can do this: one statement."""
+        ...
+
+    def has_sleepers(self, can: Capabilities) -> bool:
+        """Whether a run that nobody holds, and that such a worker may take, wakes by itself at a time."""
         ...
 
     def count_unfinished(self) -> int:

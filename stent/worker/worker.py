@@ -24,6 +24,7 @@ from stent.history.operations import (
 )
 from stent.history.records import Glance, RunRow
 from stent.log import get_logger
+from stent.registry import Registry
 from stent.worker.bodies import Bodies
 from stent.worker.leases import Lease
 from stent.worker.link import Link
@@ -107,7 +108,7 @@ class Worker:
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until `stop` is called or, with `until_idle`, until nothing is left to do."""
+        """Work until `stop` is called or, with `until_idle`, until nothing is left that it takes."""
         link = self._link
         await self._lease.begin()
         link.listen(self._on_news)
@@ -183,7 +184,7 @@ class Worker:
     async def _look(self) -> None:
         """One statement, and then only what it says is worth it."""
         link, store = self._link, self._link.store
-        glance = await link.read(store.glance, self.worker_id, link.registry.names())
+        glance = await link.read(store.glance, self.worker_id, _capabilities(link.registry, self.options))
         self._polled_us = link.clock.monotonic_us()
         self._next_sleeper_us = glance.next_due_us
         if glance.next_due_us is not None:
@@ -231,7 +232,7 @@ class Worker:
         """Take on what is ready and fits."""
         link = self._link
         await self._lease.write_limits()
-        can = Capabilities(link.registry.names(), self.options.queues, self.options.tags)
+        can = _capabilities(link.registry, self.options)
         slots = max(0, self._bodies.free_slots - self._bodies.waiting_count - self.runs.placement.promised_count)
         self._bodies.reserved = slots
         try:
@@ -286,9 +287,11 @@ class Worker:
     async def _is_idle(self) -> bool:
         if self._bodies.running_count or self._bodies.waiting_count or len(self._shared) or not self.runs.held.is_quiet:
             return False
-        link = self._link
-        glance = await link.read(link.store.glance, self.worker_id, link.registry.names())
-        return not (glance.has_ready or glance.has_messages or glance.next_due_us is not None)
+        store, can = self._link.store, _capabilities(self._link.registry, self.options)
+        glance = await self._link.read(store.glance, self.worker_id, can)
+        if glance.has_ready or glance.has_messages:
+            return False
+        return glance.next_due_us is None or not await self._link.read(store.has_sleepers, can)
 
     # -- being told ------------------------------------------------------------------------------------------------
 
@@ -375,6 +378,11 @@ class Worker:
     async def _reap(self, dead: tuple[str, ...]) -> None:
         if await self._lease.reap(dead):
             self._on_ready()
+
+
+def _capabilities(registry: Registry, options: WorkerOptions) -> Capabilities:
+    """What a worker takes. The registry may grow."""
+    return Capabilities(registry.names(), options.queues, options.tags)
 
 
 def _is_sleeper_due(glance: Glance, now_us: int) -> bool:

@@ -10,7 +10,7 @@ from stent.history import wire
 from stent.history.events import CallCompleted, CallScheduled, SignalReceived
 from stent.history.operations import Append, Appended, Fenced, PutMessage, Release, Started, StartRun
 from stent.history.records import Message
-from tests.history.rig import Rig, call, cancel, completed, new_run, payload, scheduled, signal
+from tests.history.rig import ALL, Rig, call, cancel, completed, new_run, payload, scheduled, signal
 
 
 class TestCommit:
@@ -425,4 +425,4 @@ def stall_of(rig: Rig, run_id: str) -> tuple[str, str | None, int | None]:
 def everything(rig: Rig, *run_ids: str) -> object:
     """All that can be seen of some runs."""
     store = rig.store
-    return store.load_runs(run_ids), store.queue_depth(), store.glance("w1", frozenset()), store.count_unfinished()
+    return store.load_runs(run_ids), store.queue_depth(), store.glance("w1", ALL), store.count_unfinished()

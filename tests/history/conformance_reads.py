@@ -9,9 +9,25 @@ import pytest
 
 from stent.history import wire
 from stent.history.events import CallCompleted, CallScheduled, RunContinuedAsNew, RunFailed
-from stent.history.operations import Appended, Release, StartRun
+from stent.history.operations import Appended, Capabilities, Release, StartRun
 from stent.history.records import Glance, RunFilter
-from tests.history.rig import FUNCTIONS, LEASE_US, Rig, call, completed, new_run, part, payload, scheduled, signal
+from tests.history.rig import ALL, FUNCTIONS, LEASE_US, Rig, call, completed, new_run, part, payload, scheduled, signal
+
+FITTING = [
+    ALL,
+    Capabilities(FUNCTIONS, queues=frozenset({"default", "fast"})),
+    Capabilities(FUNCTIONS, tags=frozenset({"cpu", "us"})),
+    Capabilities(frozenset({"shop.order"}), frozenset({"fast"}), frozenset({"gpu"})),
+]
+"""Workers that take a `shop.order` in the queue "fast" with the tags "gpu" and "us"."""
+NOT_FITTING = [
+    Capabilities(frozenset({"shop.pay"})),
+    Capabilities(FUNCTIONS, queues=frozenset({"default"})),
+    Capabilities(FUNCTIONS, queues=frozenset()),
+    Capabilities(FUNCTIONS, tags=frozenset({"g", "GPU"})),
+    Capabilities(FUNCTIONS, tags=frozenset()),
+    Capabilities(FUNCTIONS, frozenset({"fast"}), frozenset({"cpu"})),
+]
 
 
 class TestListing:
@@ -173,7 +189,7 @@ class TestReadingHistories:
 
 class TestLooking:
     def test_an_empty_store(self, rig: Rig) -> None:
-        assert Glance(False, None, False, False, False, False, 0) == rig.store.glance("w1", FUNCTIONS)
+        assert Glance(False, None, False, False, False, False, 0) == rig.store.glance("w1", ALL)
         assert (0, 0, [], []) == (
             *(rig.store.queue_depth(), rig.store.count_unfinished()),
             *(rig.store.list_workers(), rig.store.stalled_runs(9)),
@@ -182,22 +198,34 @@ class TestLooking:
     def test_something_is_ready_for_a_known_function(self, rig: Rig) -> None:
         rig.register()
         rig.start("a")
-        assert rig.store.glance("w1", FUNCTIONS).has_ready
-        assert not rig.store.glance("w1", frozenset({"shop.pay"})).has_ready
+        assert rig.store.glance("w1", ALL).has_ready
+        assert not rig.store.glance("w1", Capabilities(frozenset({"shop.pay"}))).has_ready
         rig.claim_runs()
-        assert not rig.store.glance("w1", FUNCTIONS).has_ready
+        assert not rig.store.glance("w1", ALL).has_ready
+
+    def test_only_what_is_ready_for_the_queues_and_tags_of_a_worker(self, rig: Rig) -> None:
+        rig.hold("a")
+        rig.share("a", call("a", 1, function="shop.order", queue="fast", tags=("gpu", "us")))
+        assert all(rig.store.glance("w1", can).has_ready for can in FITTING)
+        assert not any(rig.store.glance("w1", can).has_ready for can in NOT_FITTING)
+
+    def test_sleepers_of_the_functions_queues_and_tags_of_a_worker(self, rig: Rig) -> None:
+        assert not rig.store.has_sleepers(ALL)
+        rig.start("a", due_us=rig.clock.now_us() + 20, queue="fast", tags=("gpu", "us"))
+        assert all(rig.store.has_sleepers(can) for can in FITTING)
+        assert not any(rig.store.has_sleepers(can) for can in NOT_FITTING)
 
     def test_the_next_sleeper(self, rig: Rig) -> None:
         now_us = rig.clock.now_us()
         rig.start("a", due_us=now_us + 20)
         rig.start("b", due_us=now_us + 10)
-        assert now_us + 10 == rig.store.glance("w1", FUNCTIONS).next_due_us
+        assert now_us + 10 == rig.store.glance("w1", ALL).next_due_us
 
     def test_messages_for_held_runs(self, rig: Rig) -> None:
         rig.hold("a")
         rig.hold("b", "w2")
         rig.put(signal("b", "k"))
-        assert [False, True] == [rig.store.glance(worker, FUNCTIONS).has_messages for worker in ("w1", "w2")]
+        assert [False, True] == [rig.store.glance(worker, ALL).has_messages for worker in ("w1", "w2")]
 
     def test_calls_that_nobody_wants(self, rig: Rig) -> None:
         rig.hold("a")
@@ -205,14 +233,14 @@ class TestLooking:
         rig.share("a", call("a", 1))
         rig.claim_calls("w2")
         rig.append("a", scheduled(2), withdrawn=(1,))
-        assert [False, True] == [rig.store.glance(worker, FUNCTIONS).has_cancelled for worker in ("w1", "w2")]
+        assert [False, True] == [rig.store.glance(worker, ALL).has_cancelled for worker in ("w1", "w2")]
 
     def test_leases_that_have_run_out(self, rig: Rig) -> None:
         rig.register()
         rig.clock.advance(LEASE_US)
-        assert not rig.store.glance("w1", FUNCTIONS).has_expired
+        assert not rig.store.glance("w1", ALL).has_expired
         rig.clock.advance(1)
-        glance = rig.store.glance("w1", FUNCTIONS)
+        glance = rig.store.glance("w1", ALL)
         assert (True, 1) == (glance.has_expired, glance.worker_count)
 
     def test_stalled_runs_that_nobody_holds(self, rig: Rig) -> None:
@@ -220,10 +248,10 @@ class TestLooking:
             rig.hold(run_id)
             rig.append(run_id, status="stalled", stall="why")
             rig.clock.advance(1)
-        assert not rig.store.glance("w1", FUNCTIONS).has_stalled
+        assert not rig.store.glance("w1", ALL).has_stalled
         for run_id in ("b", "a", "c"):
             rig.release(run_id)
-        assert rig.store.glance("w1", FUNCTIONS).has_stalled
+        assert rig.store.glance("w1", ALL).has_stalled
         assert ["b", "a", "c"] == [run.run_id for run in rig.store.stalled_runs(9)]
         assert ["a"] == [run.run_id for run in rig.store.stalled_runs(1, {"b", "other"})]
 

@@ -66,6 +66,12 @@ capabilities = st.just(ALL) | st.builds(
     st.none() | st.frozensets(st.sampled_from(["q", "default"])),
     st.none() | st.frozensets(st.sampled_from(["t", "u"])),
 )
+CAPABILITIES = [
+    Capabilities(frozenset(FUNCTION_NAMES[:2])),
+    Capabilities(FUNCTIONS, frozenset({"q"})),
+    Capabilities(FUNCTIONS, None, frozenset({"t"})),
+    Capabilities(FUNCTIONS, frozenset({"q", "default"}), frozenset({"t", "u"})),
+]
 singles = st.builds(
     SharedCall,
     runs,
@@ -275,7 +281,8 @@ def answers(store: Store) -> list[object]:
         sorted(store.ended_among(RUNS), key=lambda row: row.run_id),
         [[row.message for row in store.read_inbox(worker)] for worker in WORKERS],
         [store.cancelled_calls(worker) for worker in WORKERS],
-        [store.glance(worker, frozenset(FUNCTION_NAMES[:2])) for worker in WORKERS],
+        [store.glance(worker, can) for worker in WORKERS for can in CAPABILITIES],
+        [store.has_sleepers(can) for can in CAPABILITIES],
         store.list_workers(),
         store.stalled_runs(2, {"a"}),
         [store.queue_depth(queue) for queue in (None, "q", "default")],

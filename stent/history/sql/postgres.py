@@ -39,7 +39,6 @@ from stent.history.sql.postgres_schema import bring_up_to_date
 from stent.history.sql.postgres_talk import DATABASE_TIME, NOW, TEST_TIME, Answers, Statement
 from stent.history.sql.postgres_writes import Batch
 from stent.history.sql.reads import Reads
-from stent.history.sql.schema import runs
 from stent.ids import Ids, RandomIds
 
 Durability = Literal["fsync", "relaxed"]
@@ -283,9 +282,9 @@ class PostgresStore(Reads):
             return sa.literal(self._test_clock.now_us(), sa.BigInteger)
         return sa.literal_column(DATABASE_TIME, sa.BigInteger)
 
-    def _has_tag(self, tag: str) -> sa.ColumnElement[bool]:
+    def _has_tag(self, column: sa.ColumnElement[Any], tag: str) -> sa.ColumnElement[bool]:
         """By the text of the JSON: as values, tags with NUL would be an error of every question."""
-        tags = sa.func.json_array_elements(sa.cast(runs.c.tags, postgresql.JSON)).table_valued("value")
+        tags = sa.func.json_array_elements(sa.cast(column, postgresql.JSON)).table_valued("value")
         return sa.exists().select_from(tags).where(sa.cast(tags.c.value, sa.Text) == json.dumps(tag))
 
     def changed(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stent.history.events import EVENT_CODES, TERMINALS
+from stent.history.operations import Capabilities
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, WorkerRow
 from stent.history.sql import cells, rows
 from stent.history.sql.schema import events, inbox, payloads, ready, runs, sleeping, workers
@@ -56,7 +57,7 @@ class Reads:
 
     def list_runs(self, wanted: RunFilter) -> list[RunRow]:
         query = sa.select(*_RUN).order_by(runs.c.created_at_us.desc(), runs.c.run_id.desc()).limit(wanted.limit)
-        query = query.where(*_conditions(wanted), *map(self._has_tag, wanted.tags))
+        query = query.where(*_conditions(wanted), *(self._has_tag(runs.c.tags, tag) for tag in wanted.tags))
         return [rows.run_row(row) for row in self._all(query)]
 
     def read_rows(self, run_id: str, after_seq: int = 0, limit: int | None = None) -> list[EventRow]:
@@ -132,10 +133,10 @@ class Reads:
             query = query.where(sa.func.coalesce(ready.c.queue, "default") == queue)
         return int(self._all(query)[0][0])
 
-    def glance(self, worker_id: str, functions: frozenset[str]) -> Glance:
+    def glance(self, worker_id: str, can: Capabilities) -> Glance:
         found = self._all(
             sa.select(
-                sa.exists().where(ready.c.claimed_by.is_(None), ready.c.function.in_(sorted(functions))),
+                sa.exists().where(ready.c.claimed_by.is_(None), *self._fitting(ready, can)),
                 sa.select(sa.func.min(sleeping.c.due_at_us)).scalar_subquery(),
                 sa.exists().where(inbox.c.run_id == runs.c.run_id, runs.c.owner == worker_id),
                 sa.exists().where(ready.c.claimed_by == worker_id, ready.c.is_cancelled == 1),
@@ -150,6 +151,10 @@ class Reads:
             bool(found[0]), found[1], bool(found[2]), bool(found[3]), bool(found[4]), bool(found[5]), int(found[6])
         )
 
+    def has_sleepers(self, can: Capabilities) -> bool:
+        fitting = sa.exists().where(sleeping.c.run_id == runs.c.run_id, *self._fitting(runs, can))
+        return bool(self._all(sa.select(fitting))[0][0])
+
     def count_unfinished(self) -> int:
         return int(self._all(sa.select(sa.func.count()).where(runs.c.finished_at_us.is_(None)))[0][0])
 
@@ -161,9 +166,18 @@ class Reads:
         """The time, for a condition."""
         return sa.literal(self.now_us(), sa.BigInteger)
 
-    def _has_tag(self, tag: str) -> sa.ColumnElement[bool]:
+    def _fitting(self, table: sa.Table, can: Capabilities) -> list[sa.ColumnElement[bool]]:
+        """Conditions for what such a worker may take, of the runs or of what is ready."""
+        conditions: list[sa.ColumnElement[bool]] = [table.c.function.in_(sorted(can.functions))]
+        if can.queues is not None:
+            conditions.append(sa.func.coalesce(table.c.queue, "default").in_(sorted(can.queues)))
+        if can.tags is not None:
+            conditions.append(sa.or_(sa.false(), *(self._has_tag(table.c.tags, tag) for tag in sorted(can.tags))))
+        return conditions
+
+    def _has_tag(self, column: sa.ColumnElement[Any], tag: str) -> sa.ColumnElement[bool]:
         """Exactly this tag: LIKE on the text would take no notice of case, and would find a tag within another."""
-        tags = sa.func.json_each(runs.c.tags).table_valued("value")
+        tags = sa.func.json_each(column).table_valued("value")
         return sa.exists().select_from(tags).where(tags.c.value == tag)
 
 

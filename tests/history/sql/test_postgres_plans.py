@@ -221,7 +221,7 @@ def test_a_glance_looks_at_the_edges_only(url: str, store: PostgresStore) -> Non
     def keep(_connection: Any, _cursor: Any, sql: str, parameters: Any, _context: Any, _many: bool) -> None:
         asked.append((sql, parameters))
 
-    store.glance("w1", FUNCTIONS)
+    store.glance("w1", ALL)
     event.remove(store._engine, "before_cursor_execute", keep)
     (sql, values) = asked[-1]
     with psycopg.connect(url) as connection:

@@ -32,7 +32,7 @@ from stent.history.records import RunFilter
 from stent.history.sql.schema import SCHEMA_VERSION, metadata
 from stent.history.sql.sqlite import SQLiteStore
 from stent.history.sql.sqlite_writes import Writes
-from tests.history.rig import FUNCTIONS, Rig, call, new_run, part, scheduled, signal
+from tests.history.rig import ALL, FUNCTIONS, Rig, call, new_run, part, scheduled, signal
 
 
 @pytest.fixture
@@ -423,7 +423,9 @@ def questions(store: Any) -> list[Any]:
         lambda: store.list_runs(RunFilter(parent_run="a")),
         lambda: store.find_runs("a", 5),
         lambda: store.count_unfinished(),
-        lambda: store.glance("w1", FUNCTIONS),
+        lambda: store.glance("w1", ALL),
+        lambda: store.glance("w1", Capabilities(FUNCTIONS, frozenset({"default"}), frozenset({"t"}))),
+        lambda: store.has_sleepers(ALL),
     ]
 
 
