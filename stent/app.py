@@ -2,6 +2,9 @@
 
 The static half is what durable code uses (`Stent.durable`, `Stent.map`, `Stent.sleep` ...). An instance is an executor:
 one database, seen from outside of runs, with the workers that it was asked to serve.
+
+A module that only defines durable functions imports this one. So what an executor needs besides (client, worker and
+history) is imported where an executor is made or used.
 """
 
 from __future__ import annotations
@@ -11,23 +14,25 @@ import contextlib
 import inspect
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from stent.backends import Backends, StoreBackend, backend_of
-from stent.client.client import Client, StartOptions
 from stent.client.current import current
-from stent.client.serving import Serving, WorkerLifecycle, on_sigterm, worker_options
-from stent.client.views import ExecutionInfo, ExecutionState, Page, info_of, page_of, run_filter
+from stent.client.options import StartOptions
 from stent.durable import calls, context
 from stent.durable.decorator import DurableDecorator, durable
 from stent.durable.function import Durable, bound_arguments, start_options
 from stent.duration import Duration
 from stent.errors import NotConfiguredError, UnregisteredFunctionError
-from stent.history.events import Event
-from stent.history.fold import Status
 from stent.ids import RandomIds
 from stent.registry import default_registry
-from stent.result import Result
+
+if TYPE_CHECKING:
+    from stent.client.serving import WorkerLifecycle
+    from stent.client.views import ExecutionState, Page
+    from stent.history.events import Event
+    from stent.history.fold import Status
+    from stent.result import Result
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,6 +60,9 @@ class Stent:
     context = staticmethod(context.context)
 
     def __init__(self, backend: StoreBackend | str) -> None:
+        from stent.client.client import Client
+        from stent.client.serving import Serving
+
         self.backend = _backend(backend)
         self._client = Client(self.backend, default_registry, self.backend.clock, RandomIds())
         self._serving = Serving(self._client)
@@ -77,6 +85,8 @@ class Stent:
         orchestrators wait: they are released, not lost, and another worker goes on with them. On SIGTERM the block is
         left as by a cancellation, and the process ends with status 143.
         """
+        from stent.client.serving import on_sigterm, worker_options
+
         executor = cls(backend)
         options = worker_options(**serve_options)
         await executor._client.link()
@@ -154,6 +164,8 @@ class Stent:
         narrow what is taken. `lease_duration` is how long others wait for a worker that went silent on another
         machine; `grace` how long running bodies may go on when it is drained, which SIGTERM does.
         """
+        from stent.client.serving import on_sigterm, worker_options
+
         options = worker_options(
             max_concurrency=max_concurrency,
             queues=queues,
@@ -169,6 +181,8 @@ class Stent:
 
     def create_worker_lifecycle(self, name: str | None = None) -> WorkerLifecycle:
         """A handle for `serve(lifecycle=...)`: its state, `wait_until_ready()` and `drain()`."""
+        from stent.client.serving import WorkerLifecycle
+
         return WorkerLifecycle(name)
 
     def request_worker_drain(self, lifecycle: WorkerLifecycle | None = None) -> None:
@@ -205,6 +219,8 @@ class Stent:
 
     async def state_of(self, execution_id: str) -> ExecutionState:
         """The state of a run: a text such as "running", with more in `.info`. UnknownRunError if there is none."""
+        from stent.client.views import ExecutionState, info_of
+
         return ExecutionState.of(info_of(await self._client.get(execution_id)))
 
     async def result_of(self, execution_id: str) -> Result[Any]:
@@ -243,6 +259,8 @@ class Stent:
         after: str | None = None,
     ) -> Page:
         """Runs, newest first, as `ExecutionInfo`; every filter narrows. `page.next_page` goes into `after`."""
+        from stent.client.views import page_of, run_filter
+
         wanted = run_filter(
             state=state,
             function=function.__stent_function__.name if isinstance(function, Durable) else function,
@@ -296,6 +314,3 @@ def _start_options(function: Durable[..., Any], kwargs: dict[str, Any]) -> dict[
         return {}
     own = inspect.signature(function.__stent_function__.body).parameters
     return {name: kwargs.pop(name) for name in found if name not in own}
-
-
-__all__ = ["ExecutionInfo", "ExecutionState", "Page", "Stent", "WorkerLifecycle"]

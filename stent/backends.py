@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Literal
 
 from stent.clock import Clock, SystemClock
 from stent.errors import NotConfiguredError, OptionError
-from stent.worker.link import StoreThreads
 
 if TYPE_CHECKING:
     from stent.history.store import Store
+    from stent.worker.link import StoreThreads
 
 DATABASE_URL_VARIABLE = "STENT_DATABASE_URL"
 SQLITE_PREFIX = "sqlite:///"
@@ -45,6 +45,8 @@ class StoreBackend:
         """The store, opened and checked; the same until the last user has released it. Blocks."""
         with self._lock:
             if self._threads is None:
+                from stent.worker.link import StoreThreads
+
                 store = self._make_store()
                 try:
                     store.initialise()

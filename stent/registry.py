@@ -12,7 +12,6 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import PurePath
 from types import CodeType
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 from stent.codec import Payload, TypeRegistry, decode, join
 from stent.codec.signature import Signature
 from stent.errors import DuplicateFunctionError, UnregisteredFunctionError
-from stent.history.events import CallOptions, Role
+from stent.history.options import CallOptions, Role
 from stent.retry import RetryPolicy
 
 
@@ -140,6 +139,8 @@ class Registry:
         """The function of this name, or UnregisteredFunctionError with what may have been meant."""
         function = self._functions.get(name)
         if function is None:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, self._functions, n=3)
             raise UnregisteredFunctionError(
                 f"no durable function is called {name!r} in this process",

@@ -9,7 +9,7 @@ import pytest
 from tests.tidy.checkout import read_repository
 from tests.tidy.rules import RULES
 from tests.tidy.source import Repository
-from tests.tidy.weight import heavy_modules_loaded_by
+from tests.tidy.weight import ENGINE, heavy_modules_loaded_by
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,8 +26,22 @@ def test_nothing_in_the_repository_breaks_the_rule(rule: str, repository: Reposi
         pytest.fail("\n".join(map(str, breaches)), pytrace=False)
 
 
+DEFINING = """
+import stent
+@stent.Stent.durable
+async def double(number: int, *, of: dict[str, list[int]] | None = None) -> int: ...
+@stent.Stent.durable(max_concurrent=3, timeout="30s", retry_policy=stent.RetryPolicy(max_attempts=3))
+def plain(text: str) -> bytes: ...
+"""
+
+
 @pytest.mark.slow
-def test_importing_stent_loads_nothing_heavy() -> None:
-    if not (ROOT / "stent" / "__init__.py").exists():
-        pytest.skip("stent/__init__.py is not written yet")
-    assert [] == heavy_modules_loaded_by("stent.app", ROOT)
+@pytest.mark.parametrize("program", ["import stent", "from stent import Stent", DEFINING])
+def test_importing_stent_and_defining_functions_loads_nothing_heavy(program: str) -> None:
+    assert [] == heavy_modules_loaded_by(program, ROOT)
+
+
+@pytest.mark.slow
+def test_what_running_needs_is_loaded_when_it_is_used() -> None:
+    """So that the names above are names of modules that there are."""
+    assert set(ENGINE) <= set(heavy_modules_loaded_by("from stent import Stent; Stent('app.db')", ROOT))

@@ -31,7 +31,7 @@ from stent.cli.seed import SEED, VARIABLE
 from stent.cli.session import Session, session
 from stent.cli.show import timeline_in
 from stent.cli.terminal import console, note, printable, write
-from stent.client.client import StartOptions
+from stent.client.options import StartOptions
 from stent.clock import SystemClock
 from stent.durable.function import Durable
 from stent.errors import StoreError

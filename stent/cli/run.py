@@ -19,7 +19,7 @@ from stent.cli.session import Session, session, settings_of
 from stent.cli.show import timeline_in
 from stent.cli.telling import json_argument
 from stent.cli.terminal import console, note, one_line, printable, write, write_json
-from stent.client.client import StartOptions
+from stent.client.options import StartOptions
 from stent.client.serving import Serving, WorkerLifecycle, worker_options
 from stent.codec import describe
 from stent.durable.function import checked_id

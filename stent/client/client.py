@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
+from stent.client.options import DEFAULT_START, StartOptions
 from stent.clock import Clock
 from stent.codec import Payload, decode, decode_exception, encode
 from stent.duration import Duration, format_duration, parse_duration
@@ -29,7 +30,6 @@ from stent.errors import (
 )
 from stent.history import wire
 from stent.history.events import (
-    CallOptions,
     CancelRequested,
     Event,
     RunCompleted,
@@ -61,20 +61,6 @@ class Backend(Protocol):
     def open(self, user: object) -> StoreThreads:
         """The opened store and its threads; the same until its last user releases it. Blocks."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class StartOptions:
-    """How a run is started. `call` replaces the options of the function; durations in microseconds."""
-
-    call: CallOptions | None = None
-    run_id: str | None = None
-    expiry_us: int | None = None
-    max_duration_us: int | None = None
-    delay_us: int | None = None
-
-
-DEFAULT_START = StartOptions()
 
 
 class Client:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from stent.client.client import Client
+if TYPE_CHECKING:
+    from stent.client.client import Client
 
 _in_context: ContextVar[Client | None] = ContextVar("stent_current_client", default=None)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from stent.client.client import Client, StartOptions
+from stent.client.options import StartOptions
 from stent.registry import Function, FunctionOptions, default_registry
-from stent.replay.execution import Execution
 from stent.replay.loop import ReplayLoop, running_replay_loop
+
+if TYPE_CHECKING:
+    from stent.client.client import Client
+    from stent.replay.execution import Execution
 
 NAME = "stent:map"
 

@@ -25,7 +25,7 @@ from stent.codec.objects import OBJECT_WRITERS
 from stent.codec.plain import has_split_pair, plain_text, too_large
 from stent.codec.scalars import SCALAR_WRITERS
 from stent.codec.shapes import kind_of
-from stent.codec.temporal import TEMPORAL_WRITERS
+from stent.codec.temporal import TEMPORAL_WRITERS, is_pydantic_zone, write_zone
 from stent.codec.walk import MAX_DEPTH, TAG, ClassNames, Refusal, ValueWriter, key_segment, quote, type_label
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ class Encoder:
     def _object_writer(self, value: Any, cls: type) -> tuple[_ObjectWriter, str]:
         """What writes the instances of a user's class, and the name of the class; asked once for each class."""
         kind = kind_of(cls)
+        if kind is None and is_pydantic_zone(cls):
+            return _write_pydantic_zone, ""
         if kind is None:
             raise _unsupported(value, cls)
         if kind == "exception":  # asks for the name itself, as it has a form without one
@@ -158,6 +160,10 @@ class Encoder:
 
 def _write_exception(value: Any, _name: str, writer: ValueWriter, depth: int) -> str:
     return write_exception(value, writer, depth)
+
+
+def _write_pydantic_zone(value: Any, _name: str, _writer: ValueWriter, _depth: int) -> str:
+    return write_zone(value)
 
 
 def _write_deque(encoder: Encoder, value: deque[Any], depth: int) -> str:

@@ -9,15 +9,13 @@
   may run is a default factory, for a field that is newer than the record.
 - "more" is what an instance keeps besides its fields; cached properties are left out, they are computed again.
 - A field that the class no longer has is an error: dropping it silently could change what the program does.
+- Pydantic is imported where a model is at hand, and so is there already: importing it takes longer than all of Stent.
 """
 
 from __future__ import annotations
 
 from enum import Enum, Flag
 from typing import TYPE_CHECKING, Any, Final
-
-from pydantic import BaseModel, RootModel
-from pydantic_core import PydanticUndefined
 
 from stent.codec.plain import has_split_pair
 from stent.codec.scalars import read_int, text_of, write_int
@@ -26,6 +24,8 @@ from stent.codec.walk import DocumentReader, Refusal, ValueWriter, quote, type_l
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pydantic import BaseModel
 
 
 def write_dataclass(value: Any, name: str, writer: ValueWriter, depth: int) -> str:
@@ -140,6 +140,8 @@ def write_model(value: BaseModel, name: str, writer: ValueWriter, depth: int) ->
 
 
 def _private_state(value: BaseModel) -> dict[str, Any]:
+    from pydantic_core import PydanticUndefined
+
     private = value.__pydantic_private__ or {}
     state = {name: item for name, item in private.items() if item is not PydanticUndefined}
     for name, attribute in type(value).__private_attributes__.items():
@@ -150,6 +152,8 @@ def _private_state(value: BaseModel) -> dict[str, Any]:
 
 
 def read_model(node: dict[str, Any], reader: DocumentReader, depth: int) -> Any:
+    from pydantic import BaseModel, RootModel
+
     cls: type[BaseModel] = reader.class_of(text_of(node, "of"), "model")
     fields = cls.model_fields
     found = _read_mapping(node["v"], reader, depth)
@@ -187,6 +191,8 @@ def _private_of(
     cls: type[BaseModel], node: dict[str, Any], reader: DocumentReader, depth: int
 ) -> dict[str, Any] | None:
     """The private attributes: as recorded; what the class has gained since gets its default."""
+    from pydantic_core import PydanticUndefined
+
     attributes = cls.__private_attributes__
     state = _read_mapping(node.get("private", {}), reader, depth)
     _refuse_unknown(cls, state.keys() - attributes.keys())

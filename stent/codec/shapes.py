@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 import types
 import typing
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
-
-from pydantic import BaseModel
 
 from stent.codec.walk import Kind, Refusal, quote, type_label
 
@@ -32,13 +31,19 @@ def kind_of(cls: type) -> Kind | None:
         return "exception"
     if Enum in mro:
         return "enum"
-    if BaseModel in mro:
+    if _is_model(mro):
         return "model"
     if tuple in mro:
         names: Any = getattr(cls, "_fields", None)
         is_named = type(names) is tuple and hasattr(cls, "_make") and all(type(name) is str for name in names)
         return "namedtuple" if is_named and len(set(names)) == len(names) else None
     return "dataclass" if hasattr(cls, "__dataclass_fields__") else None
+
+
+def _is_model(mro: tuple[type, ...]) -> bool:
+    """Whether pydantic's BaseModel is among them, which it can be only where pydantic is imported."""
+    base: type | None = getattr(sys.modules.get("pydantic.main"), "BaseModel", None)
+    return base in mro
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

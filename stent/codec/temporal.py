@@ -14,11 +14,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from pydantic_core import TzInfo
 
 from stent.codec.scalars import read_str, text_of, write_str
 from stent.codec.walk import Refusal, quote, type_label
@@ -28,6 +27,12 @@ if TYPE_CHECKING:
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _is_zone_key: Final = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", re.ASCII).fullmatch
+
+
+def is_pydantic_zone(cls: type) -> bool:
+    """Whether a class is that of the time zones in what pydantic has read, in a program that has imported pydantic."""
+    core = sys.modules.get("pydantic_core")
+    return core is not None and cls is getattr(core, "TzInfo", None)
 
 
 def _zone_text(zone: tzinfo) -> str:
@@ -47,7 +52,7 @@ def _zone_text(zone: tzinfo) -> str:
         offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]  # what copy and pickle call
         shown = f",{write_str(name[0])}" if name else ""
         return f'["offset",{offset // _MICROSECOND}{shown}]'
-    if kind is TzInfo:
+    if is_pydantic_zone(kind):
         offset = zone.utcoffset(None)
         return f'["pydantic",{(offset or timedelta()) // timedelta(seconds=1)}]'
     raise Refusal(
@@ -66,6 +71,8 @@ def _zone_of(parts: Any) -> tzinfo:
         case ["offset", int(offset), name]:
             return timezone(timedelta(microseconds=offset), read_str(name))
         case ["pydantic", int(seconds)]:
+            from pydantic_core import TzInfo
+
             return TzInfo(seconds)
         case ["zone", str(key)] if _is_zone_key(key):
             try:
@@ -119,7 +126,7 @@ def _read_timedelta(node: dict[str, Any]) -> timedelta:
     return timedelta(days, seconds, microseconds)
 
 
-def _write_zone(value: tzinfo) -> str:
+def write_zone(value: tzinfo) -> str:
     return f'{{"$":"timezone","v":{_zone_text(value)}}}'
 
 
@@ -128,9 +135,8 @@ TEMPORAL_WRITERS: Final[dict[type, Callable[[Any], str]]] = {
     date: lambda value: f'{{"$":"date","v":"{value.isoformat()}"}}',
     time: _write_time,
     timedelta: _write_timedelta,
-    timezone: _write_zone,
-    ZoneInfo: _write_zone,
-    TzInfo: _write_zone,
+    timezone: write_zone,
+    ZoneInfo: write_zone,
 }
 
 TEMPORAL_READERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {

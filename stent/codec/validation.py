@@ -7,6 +7,8 @@ narrower than what was given (`"red"` into `Color.RED`, 1 into True), the functi
 Not checked: no annotation, Any, object, type variables, what cannot be resolved, and what is read later or called
 (Iterable, Iterator, Callable, Awaitable ...). An iterator for anything else is refused before one item is taken, for a
 failed check could not put it back.
+
+Pydantic is imported by the first value that the short cuts do not cover: programs of plain types never wait for it.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ import types
 import typing
 from collections import abc
 from collections.abc import Iterator
-from typing import Any, Final
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUserError
+from typing import TYPE_CHECKING, Any, Final
 
 from stent.codec.walk import type_label
+
+if TYPE_CHECKING:
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 _LAZY: Final = frozenset(
     {
@@ -40,7 +42,7 @@ _UNIONS: Final = (typing.Union, types.UnionType)
 # What else stays as it is for an annotation, as type checkers have it.
 _PROMOTIONS: Final[dict[type, tuple[type, ...]]] = {float: (int,), complex: (int, float)}
 _COLLECTIONS: Final = (list, set, frozenset)
-_CONFIG: Final = ConfigDict(arbitrary_types_allowed=True)
+_CONFIG: Final[ConfigDict] = {"arbitrary_types_allowed": True}
 _MAX_ERRORS: Final = 3
 _MAX_SHOWN: Final = 40
 
@@ -115,12 +117,10 @@ class Check:
             return value
         try:
             validated = self._adapter.validate_python(value)
-        except ValidationError as error:
-            raise Mismatch(_compact(error)) from error
         except RecursionError:
             raise Mismatch("it contains itself, or is nested too deep") from None
         except Exception as error:  # border: validators of a user's model may raise anything
-            raise Mismatch(f"{type(error).__name__}: {error}") from error
+            raise Mismatch(_problem(error)) from error
         return value if validated is value or _says_the_same(value, validated) else validated
 
     def _fits_simply(self, value: Any) -> bool:
@@ -146,6 +146,9 @@ def _simple(annotation: Any) -> frozenset[type] | None:
 
 
 def _adapter_for(annotation: Any) -> TypeAdapter[Any] | None:
+    from pydantic import TypeAdapter  # a failure of this import is no property of the annotation
+    from pydantic.errors import PydanticUserError
+
     try:
         try:
             return TypeAdapter(annotation, config=_CONFIG)
@@ -179,6 +182,13 @@ def _is_narrowed(given: Any, validated: Any) -> bool:
         of_given = {item: item for item in given}
         return any(_is_narrowed(of_given[item], item) for item in validated)
     return False
+
+
+def _problem(error: Exception) -> str:
+    """What a validator said: pydantic's own, or that of a user's model."""
+    from pydantic import ValidationError
+
+    return _compact(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
 
 
 def _compact(error: ValidationError) -> str:

@@ -14,14 +14,11 @@ from uuid import UUID
 
 from stent.client.current import current
 from stent.clock import SystemClock, to_datetime
-from stent.durable import local
 from stent.durable.function import Durable, checked_name, map_rows
 from stent.durable.place import require_orchestrator, running_activity, running_orchestrator
 from stent.duration import SECOND_US, Duration, parse_duration
 from stent.errors import ArgumentError
 from stent.ids import Generator, RandomIds
-from stent.replay.batches import BatchStream
-from stent.replay.execution import ContinueAsNew
 from stent.replay.roles import durable_call
 
 R = TypeVar("R")
@@ -51,10 +48,14 @@ def map_as_completed(
     if orchestrator is None and running_activity() is None:
         if current.get() is not None:
             return _recorded(map_rows(function, rows, return_exceptions=True, limit=limit), return_exceptions)
+        from stent.durable import local
+
         return local.call_as_completed(record, rows, return_exceptions=return_exceptions, limit=limit)
     batch = map_rows(function, rows, return_exceptions=True, limit=limit)
     if orchestrator is None:
         return _parked(batch)
+    from stent.replay.batches import BatchStream
+
     return BatchStream(batch, return_exceptions)
 
 
@@ -147,6 +148,8 @@ def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
 
     Who waits for the run gets the outcome of the last one of the chain.
     """
+    from stent.replay.endings import ContinueAsNew
+
     raise ContinueAsNew(args, kwargs)
 
 

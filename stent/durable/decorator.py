@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 from stent.durable.function import Durable, checked_name, checked_policy, checked_priority, checked_tags
 from stent.duration import Duration, parse_duration
 from stent.errors import OptionError
-from stent.history.events import Role
+from stent.history.options import Role
 from stent.registry import Function, FunctionOptions, Registry, default_registry, function_name
 from stent.retry import RetryPolicy
 

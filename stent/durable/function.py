@@ -13,20 +13,19 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from stent.client.client import DEFAULT_START, StartOptions
 from stent.client.current import current
 from stent.client.mapped import run_mapped
-from stent.durable import local
+from stent.client.options import DEFAULT_START, StartOptions
 from stent.durable.place import running_activity, running_orchestrator
 from stent.duration import Duration, parse_duration
 from stent.errors import OptionError
-from stent.history.events import CallOptions
+from stent.history.options import CallOptions
 from stent.registry import Function
-from stent.replay.execution import Execution
 from stent.replay.loop import ReplayLoop
 from stent.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from stent.replay.execution import Execution
     from stent.replay.tasks import Call
 
 running_loop = asyncio._get_running_loop
@@ -69,6 +68,8 @@ class Durable(Generic[P, R]):
         client = current.get()
         if client is not None:
             return client.run(function, function.encode_arguments(given, kwargs), start)  # type: ignore[return-value]  # a coroutine; Call is one
+        from stent.durable import local
+
         return local.call(function, given, kwargs)  # type: ignore[return-value]  # likewise
 
     def map(
@@ -158,6 +159,8 @@ def map_rows(
     client = current.get()
     if client is not None:
         return run_mapped(client, record, rows, start, return_exceptions=return_exceptions, limit=limit)
+    from stent.durable import local
+
     return local.call_all(record, rows, return_exceptions=return_exceptions, limit=limit)
 
 

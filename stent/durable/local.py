@@ -13,7 +13,7 @@ from typing import Any
 from stent.codec import decode, decode_exception, encode, encode_exception
 from stent.codec.payload import Payload
 from stent.registry import Function
-from stent.replay.execution import ContinueAsNew
+from stent.replay.endings import ContinueAsNew
 
 
 def call(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:

@@ -6,12 +6,14 @@ or an activity runs inside a worker, and a worker may run where an executor is c
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from stent.errors import PlaceError
-from stent.replay.execution import Execution
 from stent.replay.loop import running_replay_loop
-from stent.worker.bodies import Body, current_body
+from stent.worker.current import RunningBody, current_body
+
+if TYPE_CHECKING:
+    from stent.replay.execution import Execution
 
 
 def running_orchestrator() -> Execution | None:
@@ -20,7 +22,7 @@ def running_orchestrator() -> Execution | None:
     return cast("Execution", loop.host) if loop is not None else None
 
 
-def running_activity() -> Body | None:
+def running_activity() -> RunningBody | None:
     """The activity that the running code belongs to."""
     return current_body.get()
 

@@ -13,37 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple
 
 from stent.codec import Payload
-
-Role: TypeAlias = Literal["orchestrator", "activity"]
-"""What a durable function turned out to be: replayed, or run for its effect."""
-
-
-class Site(NamedTuple):
-    """Where in the user's code a command was given."""
-
-    file: str
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line} in {self.function}()"
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """How a call is to be carried out; recorded, so that a restart or another worker keeps to it."""
-
-    retry: dict[str, Any] | None = None
-    timeout_us: int | None = None
-    queue: str | None = None
-    priority: int = 0
-    tags: tuple[str, ...] = ()
-
-
-DEFAULT_OPTIONS = CallOptions()
+from stent.history.options import (
+    DEFAULT_OPTIONS as DEFAULT_OPTIONS,
+    CallOptions as CallOptions,
+    Role as Role,
+    Site as Site,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from functools import reduce
 from typing import Any
 
 from stent.errors import ForbiddenInOrchestratorError
-from stent.history.events import Site
+from stent.history.options import Site
 from stent.registry import Function
 from stent.replay.rules import FORBIDDEN, FORBIDDEN_PACKAGES, Rule
 from stent.replay.waivers import is_waived

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from stent.history.events import Role
+from stent.history.options import Role
 from stent.registry import Function
 from stent.replay.walker import Reference, contents, durable_record, references
 

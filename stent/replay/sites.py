@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import CodeType, FrameType
 
-from stent.history.events import Site
+from stent.history.options import Site
 
 _CACHE_LIMIT = 50_000  # places in code, not calls: reached only by programs that keep generating code
 

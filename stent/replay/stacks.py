@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
-from stent.history.events import Site
+from stent.history.options import Site
 from stent.replay.sites import is_ours, site_of
 
 _DEPTH_LIMIT = 200

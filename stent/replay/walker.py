@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from stent.history.events import Site
+from stent.history.options import Site
 from stent.replay.sites import file_of
 
 HELPER_LIMIT = 200  # helpers followed from one function: beyond that the first execution decides

@@ -20,7 +20,7 @@ from stent.durable.function import Durable, is_count
 from stent.errors import OptionError, UnregisteredFunctionError
 from stent.registry import Function, Registry
 from stent.replay.roles import predict_role
-from stent.worker.bodies import current_body
+from stent.worker.current import current_body
 from stent.worker.slots import Attempt
 
 

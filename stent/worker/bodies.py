@@ -15,7 +15,6 @@ import contextlib
 import contextvars
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
 from typing import Any
 
 from stent.codec import encode
@@ -24,12 +23,10 @@ from stent.errors import CallTimeoutError, MixedRoleError, PlaceError, RoleError
 from stent.history.events import Site
 from stent.replay.sites import calling_site
 from stent.replay.stacks import await_frames, await_stack
+from stent.worker.current import current_body
 from stent.worker.frames import cut_to_users
 from stent.worker.outcomes import Outcome, Promoted, Raised, Returned, Stopped
 from stent.worker.slots import Attempt, Loan, Source, WorkQueue
-
-current_body: ContextVar[Body | None] = ContextVar("stent_current_body", default=None)
-"""The activity that the running code belongs to."""
 
 Finished = Callable[[Attempt, Outcome], None]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from stent.codec import Payload
-from stent.history.events import CallOptions
+from stent.history.options import CallOptions
 from stent.registry import Function
 
 SINGLE = -1  # "item" of a call that is no part of a batch

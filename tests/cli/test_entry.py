@@ -109,9 +109,17 @@ def stent(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_help_imports_neither_a_database_nor_rich() -> None:
-    code = "import sys, stent.cli.entry\nprint(*(m for m in ('sqlalchemy', 'rich', 'structlog') if m in sys.modules))"
-    assert "\n" == stent("-c", code).stdout
+@pytest.mark.parametrize("asked", ["--help", "--version", "histroy"])
+def test_what_concerns_no_run_imports_no_engine(asked: str) -> None:
+    """Help, the version and a mistyped command: click and the errors are all that they need."""
+    show = (
+        "import atexit, sys, stent.cli; atexit.register(lambda: print('', *sys.modules, sep='\\n')); stent.cli.main()"
+    )
+    loaded = set(stent("-c", show, asked).stdout.splitlines())
+    assert "stent.cli.entry" in loaded
+    assert set() == loaded & {"sqlalchemy", "alembic", "pydantic", "pydantic_core", "rich", "structlog", "asyncio"}
+    parts = {".".join(name.split(".")[:2]) for name in loaded if name.startswith("stent.")}
+    assert {"stent.cli", "stent.errors"} == parts
 
 
 @pytest.mark.slow

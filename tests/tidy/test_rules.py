@@ -48,5 +48,5 @@ def test_a_heavy_import_is_seen_at_any_depth_and_a_lazy_one_is_not_counted(tmp_p
     (tmp_path / "heavy_one.py").write_text("import heavy_part\n")
     (tmp_path / "heavy_part.py").write_text("import sqlalchemy\n")
     (tmp_path / "light_one.py").write_text("import richer\ndef show():\n    import rich\n")
-    assert ["sqlalchemy"] == heavy_modules_loaded_by("heavy_one", tmp_path)
-    assert [] == heavy_modules_loaded_by("light_one", tmp_path)
+    assert ["sqlalchemy"] == heavy_modules_loaded_by("import heavy_one", tmp_path)
+    assert [] == heavy_modules_loaded_by("import light_one", tmp_path)

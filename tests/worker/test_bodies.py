@@ -15,7 +15,8 @@ from stent.codec import decode
 from stent.durable import calls
 from stent.errors import CallTimeoutError, MixedRoleError, PlaceError, SerializationError, StentError
 from stent.history.events import CallOptions
-from stent.worker.bodies import Bodies, current_body
+from stent.worker.bodies import Bodies
+from stent.worker.current import current_body
 from stent.worker.outcomes import Outcome, Promoted, Raised, Returned, Stopped
 from stent.worker.slots import SINGLE, Attempt, Single
 from tests.worker.desk import Desk, function_of, until
