@@ -12,6 +12,14 @@ import typing as _typing
 if _typing.TYPE_CHECKING:
     from stent import errors as errors
     from stent.app import Stent as Stent
+    from stent.client.serving import WorkerLifecycle as WorkerLifecycle
+    from stent.client.views import (
+        ExecutionInfo as ExecutionInfo,
+        ExecutionState as ExecutionState,
+        Page as Page,
+    )
+    from stent.durable.context import RunContext as RunContext
+    from stent.durable.function import Durable as Durable
     from stent.errors import (
         ActivityError as ActivityError,
         DivergenceError as DivergenceError,
@@ -25,7 +33,17 @@ if _typing.TYPE_CHECKING:
     from stent.result import Result as Result
     from stent.retry import RetryPolicy as RetryPolicy
 
-_PLACES = {"Stent": "stent.app", "Result": "stent.result", "RetryPolicy": "stent.retry"}
+_PLACES = {
+    "Durable": "stent.durable.function",
+    "ExecutionInfo": "stent.client.views",
+    "ExecutionState": "stent.client.views",
+    "Page": "stent.client.views",
+    "Result": "stent.result",
+    "RetryPolicy": "stent.retry",
+    "RunContext": "stent.durable.context",
+    "Stent": "stent.app",
+    "WorkerLifecycle": "stent.client.serving",
+}
 """Where the names are that are no errors."""
 
 
@@ -48,14 +66,20 @@ def __dir__() -> list[str]:
 __all__ = [
     "ActivityError",
     "DivergenceError",
+    "Durable",
+    "ExecutionInfo",
+    "ExecutionState",
     "ExpiryError",
+    "Page",
     "Result",
     "RetryPolicy",
     "RunCancelledError",
+    "RunContext",
     "SerializationError",
     "Stent",
     "StentError",
     "UnknownRunError",
     "UnregisteredFunctionError",
+    "WorkerLifecycle",
     "errors",
 ]

@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any, assert_type
 from uuid import UUID
 
-from stent import Result, Stent
-from stent.app import ExecutionInfo, ExecutionState
+from stent import ExecutionInfo, ExecutionState, Result, Stent
 
 
 @Stent.durable
