@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import subprocess
-import sys
 import time
 import tracemalloc
 from pathlib import Path
@@ -117,18 +115,3 @@ def suspended_size(folder: Path, scale: float) -> dict[str, Any]:
     for execution in kept:
         execution.close()
     return {"bytes_per_run": round((after - before) / SUSPENDED)}
-
-
-def import_time(folder: Path, scale: float) -> dict[str, Any]:
-    """Seconds from the start of an interpreter to the end of `import stent`, less an interpreter that does nothing."""
-    root = str(Path(__file__).resolve().parent.parent)
-
-    def best_s(program: str) -> float:
-        took = []
-        for _ in range(7):
-            began_s = time.perf_counter()
-            subprocess.run([sys.executable, "-c", program], check=True, cwd=root)
-            took.append(time.perf_counter() - began_s)
-        return min(took)
-
-    return {"import_s": round(best_s("import stent") - best_s("pass"), 4)}

@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import core, sqlite
+from bench import core, sqlite, start
 
 WORKLOADS: dict[str, Callable[[Path, float], dict[str, Any]]] = {
     "baseline": sqlite.baseline,
@@ -38,7 +38,8 @@ WORKLOADS: dict[str, Callable[[Path, float], dict[str, Any]]] = {
     "idle": lambda folder, scale: asyncio.run(sqlite.idle(folder, scale)),
     "replay": core.replay_rates,
     "suspended": core.suspended_size,
-    "import": core.import_time,
+    "import": start.import_time,
+    "help": start.help_time,
 }
 
 
