@@ -71,12 +71,12 @@ class ReplayLoop(asyncio.AbstractEventLoop):
     """An event loop for one run."""
 
     __slots__ = (
-        "is_active",
         "_ready",
         "_siblings",
         "_tasks",
         "context",
         "host",
+        "is_active",
         "is_dead",
         "is_stopped",
         "next_hash",

@@ -26,7 +26,7 @@ from stent.testing.embedded import Killed
 from stent.testing.loop import VirtualLoop
 from stent.testing.stage import Held, Program, WrongError, call_text
 from stent.testing.system import System
-from stent.worker.bodies import current_body
+from stent.worker.current import current_body
 
 START_US = 1_767_225_600 * SECOND_US  # 2026-01-01 UTC
 SLOTS = 1_000  # the schedule decides what waits, not a lack of slots
