@@ -54,7 +54,8 @@ from stent.testing.quiet import woke_nothing
 from stent.testing.stage import Held, NeedsEngine, Program, WrongError, call_text
 from stent.testing.whole import START_US
 from stent.worker.answers import outcome_error
-from stent.worker.bodies import Body, current_body
+from stent.worker.bodies import Body
+from stent.worker.current import current_body
 from stent.worker.outcomes import Raised, Returned, event_for
 from stent.worker.slots import SINGLE, Attempt
 from stent.worker.starting import first_event
