@@ -65,7 +65,7 @@ class Reader(Protocol):
         ...
 
     def read_inbox(self, worker_id: str) -> list[InboxRow]:
-        """Messages for all runs that a worker holds, in order."""
+        """Messages for all runs that a worker holds, those of each run in order."""
         ...
 
     def cancelled_calls(self, worker_id: str) -> list[tuple[str, int, int]]:

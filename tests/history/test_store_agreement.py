@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from stent.history.operations import (
     RenewWorker,
     StartRun,
 )
-from stent.history.records import Message, NewRun, RunFilter, SharedCall
+from stent.history.records import InboxRow, Message, NewRun, RunFilter, SharedCall
 from stent.history.store import Store
 from tests.history.rig import ALL, FUNCTIONS, cancel, new_run, payload, scheduled, signal, token
 from tests.history.stores import STORES
@@ -274,12 +275,17 @@ def runs_of(store: Store) -> list[object]:
     return [(run.run, run.rows, [row.message for row in run.inbox], run.shared) for run in loaded]
 
 
+def _by_run(found: Sequence[InboxRow]) -> list[Message]:
+    """The messages of each run in their order: between runs there is none, for a batch is not written in a line."""
+    return [row.message for row in sorted(found, key=lambda row: row.message.run_id)]
+
+
 def answers(store: Store) -> list[object]:
     """Every question, asked about everything."""
     return [
         [(store.last_row(run_id), store.terminal_row(run_id)) for run_id in RUNS],
         sorted(store.ended_among(RUNS), key=lambda row: row.run_id),
-        [[row.message for row in store.read_inbox(worker)] for worker in WORKERS],
+        [_by_run(store.read_inbox(worker)) for worker in WORKERS],
         [store.cancelled_calls(worker) for worker in WORKERS],
         [store.glance(worker, can) for worker in WORKERS for can in CAPABILITIES],
         [store.has_sleepers(can) for can in CAPABILITIES],
