@@ -278,14 +278,17 @@ class PostgresStore(Reads):
         self._ahead_us = now_us - self._clock.monotonic_us()
 
     def _now(self) -> sa.ColumnElement[int]:
-        if self._test_clock is not None:
-            return sa.literal(self._test_clock.now_us(), sa.BigInteger)
-        return sa.literal_column(DATABASE_TIME, sa.BigInteger)
+        return super()._now() if self._test_clock is not None else sa.literal_column(DATABASE_TIME, sa.BigInteger)
 
-    def _has_tag(self, column: sa.ColumnElement[Any], tag: str) -> sa.ColumnElement[bool]:
+    def _has_tag(
+        self, column: sa.ColumnElement[Any], tags: Sequence[str] | sa.BindParameter[Sequence[str]]
+    ) -> sa.ColumnElement[bool]:
         """By the text of the JSON: as values, tags with NUL would be an error of every question."""
-        tags = sa.func.json_array_elements(sa.cast(column, postgresql.JSON)).table_valued("value")
-        return sa.exists().select_from(tags).where(sa.cast(tags.c.value, sa.Text) == json.dumps(tag))
+        stored = sa.func.json_array_elements(sa.cast(column, postgresql.JSON)).table_valued("value")
+        return sa.exists().select_from(stored).where(sa.cast(stored.c.value, sa.Text).in_(tags))
+
+    def _tag_value(self, tag: str) -> str:
+        return json.dumps(tag)
 
     def changed(self) -> bool:
         self._check_process()

@@ -61,6 +61,7 @@ class SQLiteStore(Reads):
         self._file_is_settled = False
         self._data_version = -1
         super().__init__(self._make_engine())
+        self._single = self._engine.execution_options(is_single=True)
 
     # -- opening ---------------------------------------------------------------------------------------------------
 
@@ -78,9 +79,10 @@ class SQLiteStore(Reads):
         return engine
 
     def _begin_reading(self, connection: sa.Connection) -> None:
-        """The driver begins nothing by itself, and two questions must not see two states."""
+        """The driver begins nothing by itself, and two statements of a question must not see two states."""
         self._check_process()
-        connection.exec_driver_sql("BEGIN")
+        if not connection.get_execution_options().get("is_single"):
+            connection.exec_driver_sql("BEGIN")
 
     def _translate(self, context: Any) -> None:
         raise _translated(context.original_exception, self.path) from context.original_exception
