@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from stent.backends import Backends, StoreBackend, backend_of
 from stent.client.current import current
 from stent.client.options import StartOptions
-from stent.durable import calls, context
+from stent.durable import calls, context, gathering
 from stent.durable.decorator import DurableDecorator, durable
 from stent.durable.function import Durable, bound_arguments, start_options
 from stent.duration import Duration
@@ -47,10 +47,10 @@ class Stent:
     backends = Backends
 
     durable: ClassVar[DurableDecorator] = staticmethod(durable)  # type: ignore[assignment]  # as it is called
-    map = staticmethod(calls.map)
-    map_as_completed = staticmethod(calls.map_as_completed)
+    map: ClassVar[calls.MapCall] = staticmethod(calls.map)  # type: ignore[assignment]  # likewise
+    map_as_completed: ClassVar[calls.MapAsCompletedCall] = staticmethod(calls.map_as_completed)  # type: ignore[assignment]  # likewise
     sleep = staticmethod(calls.sleep)
-    gather = staticmethod(calls.gather)
+    gather: ClassVar[gathering.GatherCall] = staticmethod(gathering.gather)
     wait_for_signal = staticmethod(calls.wait_for_signal)
     now = staticmethod(calls.now)
     random = staticmethod(calls.random)

@@ -32,10 +32,10 @@ class Result(Generic[T]):
         if self.ok is not (self.error is None) or (not self.ok and self.value is not None):
             raise TypeError("a Result has a value or an error; use Result.success(value) or Result.failure(error)")
 
-    @classmethod
-    def success(cls, value: T) -> Result[T]:
+    @staticmethod  # a class method would leave pyright without the type of the value
+    def success(value: U) -> Result[U]:
         """A Result that holds a value, which may be None."""
-        return cls(True, value)
+        return Result(True, value)
 
     @classmethod
     def failure(cls, error: BaseException) -> Result[T]:

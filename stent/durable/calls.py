@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable
 from datetime import datetime
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, Protocol, TypeVar, overload
 from uuid import UUID
 
 from stent.client.current import current
@@ -24,10 +24,46 @@ from stent.replay.roles import durable_call
 R = TypeVar("R")
 
 
+class MapCall(Protocol):
+    """The type of `Stent.map`: `staticmethod(map)` alone would leave type checkers without the overloads."""
+
+    @overload
+    def __call__(
+        self,
+        function: Durable[..., R],
+        items: Iterable[Any],
+        *,
+        return_exceptions: Literal[False] = False,
+        limit: int | None = None,
+    ) -> Coroutine[None, None, list[R]]: ...
+    @overload
+    def __call__(
+        self, function: Durable[..., R], items: Iterable[Any], *, return_exceptions: bool, limit: int | None = None
+    ) -> Coroutine[None, None, list[R | BaseException]]: ...
+
+
+class MapAsCompletedCall(Protocol):
+    """The type of `Stent.map_as_completed`, likewise."""
+
+    @overload
+    def __call__(
+        self,
+        function: Durable[..., R],
+        items: Iterable[Any],
+        *,
+        return_exceptions: Literal[False] = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[tuple[int, R]]: ...
+    @overload
+    def __call__(
+        self, function: Durable[..., R], items: Iterable[Any], *, return_exceptions: bool, limit: int | None = None
+    ) -> AsyncIterator[tuple[int, R | BaseException]]: ...
+
+
 @durable_call
 def map(  # the public name
     function: Durable[..., R], items: Iterable[Any], *, return_exceptions: bool = False, limit: int | None = None
-) -> Coroutine[None, None, list[R]]:
+) -> Coroutine[None, None, list[R | BaseException]]:
     """Call a durable function once an item; awaited, the results in the order of the items.
 
     One event is recorded however many items there are, and outcomes are recorded packed. The first failure is raised
@@ -40,7 +76,7 @@ def map(  # the public name
 @durable_call
 def map_as_completed(
     function: Durable[..., R], items: Iterable[Any], *, return_exceptions: bool = False, limit: int | None = None
-) -> AsyncIterator[tuple[int, R]]:
+) -> AsyncIterator[tuple[int, R | BaseException]]:
     """As `map`, for `async for index, result in ...`: pairs in the order in which the outcomes were recorded."""
     rows = [(item,) for item in items]
     record = _durable(function, "Stent.map_as_completed").__stent_function__
@@ -79,11 +115,6 @@ def sleep(duration: Duration) -> Awaitable[None]:
     if running_orchestrator() is None and (body := running_activity()) is not None:
         return body.park()
     return asyncio.sleep(delay_us / SECOND_US)
-
-
-def gather(*awaitables: Awaitable[Any], return_exceptions: bool = False) -> Awaitable[list[Any]]:
-    """`asyncio.gather`, for symmetry."""
-    return asyncio.gather(*awaitables, return_exceptions=return_exceptions)
 
 
 @durable_call

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
 from stent.durable.function import Durable, checked_name, checked_policy, checked_priority, checked_tags
@@ -20,7 +20,7 @@ MAX_CONCURRENT = 1_000_000
 
 
 @overload
-def durable(function: Callable[P, Awaitable[R]], /) -> Durable[P, R]: ...
+def durable(function: Callable[P, Coroutine[Any, Any, R]], /) -> Durable[P, R]: ...
 @overload
 def durable(function: Callable[P, R], /) -> Durable[P, R]: ...
 @overload
@@ -57,10 +57,15 @@ def durable(function: Any = None, /, **options: Any) -> Any:
 
 
 class DurableDecorator(Protocol):
-    """The type of `Stent.durable`: `staticmethod(durable)` alone would leave type checkers with the first overload."""
+    """The type of `Stent.durable`: `staticmethod(durable)` alone would leave type checkers with the first overload.
+
+    The first overload asks for a Coroutine, not for any Awaitable: an `async def` then fits both overloads in one and
+    the same type, and mypy takes the first. For two types it would give up and say Any wherever an annotation of the
+    function contains Any, as `dict[str, Any]` does.
+    """
 
     @overload
-    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Durable[P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Durable[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Durable[P, R]: ...
     @overload
@@ -89,7 +94,7 @@ class _Decorator:
         self._options = options
 
     @overload
-    def __call__(self, function: Callable[P, Awaitable[R]]) -> Durable[P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> Durable[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R]) -> Durable[P, R]: ...
     def __call__(self, function: Any) -> Any:

@@ -11,7 +11,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 from stent.client.current import current
 from stent.client.mapped import run_mapped
@@ -72,17 +72,31 @@ class Durable(Generic[P, R]):
 
         return local.call(function, given, kwargs)  # type: ignore[return-value]  # likewise
 
+    @overload
     def map(
-        self, items: Iterable[Any], *, return_exceptions: bool = False, limit: int | None = None
-    ) -> Coroutine[None, None, list[R]]:
+        self, items: Iterable[Any], *, return_exceptions: Literal[False] = False, limit: int | None = None
+    ) -> Coroutine[None, None, list[R]]: ...
+    @overload
+    def map(
+        self, items: Iterable[Any], *, return_exceptions: bool, limit: int | None = None
+    ) -> Coroutine[None, None, list[R | BaseException]]: ...
+    def map(self, items: Iterable[Any], *, return_exceptions: bool = False, limit: int | None = None) -> Any:
         """`Stent.map(fn, items)`: the results in the order of the items."""
-        return map_rows(self, [(item,) for item in items], return_exceptions=return_exceptions, limit=limit)  # type: ignore[no-any-return]  # one of four kinds of awaitable
+        return map_rows(self, [(item,) for item in items], return_exceptions=return_exceptions, limit=limit)
 
+    @overload
+    def starmap(
+        self, rows: Iterable[Sequence[Any]], *, return_exceptions: Literal[False] = False, limit: int | None = None
+    ) -> Coroutine[None, None, list[R]]: ...
+    @overload
+    def starmap(
+        self, rows: Iterable[Sequence[Any]], *, return_exceptions: bool, limit: int | None = None
+    ) -> Coroutine[None, None, list[R | BaseException]]: ...
     def starmap(
         self, rows: Iterable[Sequence[Any]], *, return_exceptions: bool = False, limit: int | None = None
-    ) -> Coroutine[None, None, list[R]]:
+    ) -> Any:
         """As `map`, with a row of positional arguments an item."""
-        return map_rows(self, [tuple(row) for row in rows], return_exceptions=return_exceptions, limit=limit)  # type: ignore[no-any-return]  # likewise
+        return map_rows(self, [tuple(row) for row in rows], return_exceptions=return_exceptions, limit=limit)
 
     def options(
         self,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import assert_type
+from typing import Any, assert_type
 
-from stent import RetryPolicy, Stent
+from stent import Durable, RetryPolicy, Stent
 
 
 @Stent.durable
@@ -34,10 +34,34 @@ def plain_with_options(number: int) -> bytes:
     return bytes(number)
 
 
+@Stent.durable
+async def load(name: str, /) -> dict[str, Any]:
+    return {"name": name}
+
+
+@Stent.durable
+async def store(data: dict[str, Any]) -> int:
+    return len(data)
+
+
+@Stent.durable(queue="slow")
+async def store_later(data: dict[str, Any]) -> int:
+    return len(data)
+
+
+@Stent.durable
+def plain_store(data: Any) -> int:
+    return len(str(data))
+
+
 class Shop:
     @Stent.durable
     async def price(self, name: str) -> float:
         return float(len(name))
+
+    @Stent.durable
+    async def sell(self, order: dict[str, Any], count: int) -> int:
+        return len(order) * count
 
 
 async def a_call_has_the_result_of_its_function() -> None:
@@ -81,13 +105,44 @@ async def a_map_is_a_list_of_results() -> None:
         assert_type(result, str)
 
 
+async def a_map_that_returns_exceptions_says_so(is_wanted: bool) -> None:
+    assert_type(await Stent.map(number, ["1"], return_exceptions=True), list[int | BaseException])
+    assert_type(await number.map(["1"], return_exceptions=True), list[int | BaseException])
+    assert_type(await number.map(["1"], return_exceptions=is_wanted), list[int | BaseException])
+    assert_type(await number.map(["1"], return_exceptions=False), list[int])
+    assert_type(await text.starmap([(1,)], return_exceptions=True), list[str | BaseException])
+    async for pair in Stent.map_as_completed(text, range(3), return_exceptions=True):
+        assert_type(pair, tuple[int, str | BaseException])
+
+
+async def any_in_an_annotation_costs_no_other_type() -> None:
+    assert_type(load, Durable[[str], dict[str, Any]])
+    assert_type(await store({"a": 1}), int)
+    assert_type(await store_later({"a": 1}), int)
+    assert_type(await plain_store(1), int)
+    assert_type(await store.map([{}]), list[int])
+    assert_type(await Shop().sell({"a": 1}, 2), int)
+    await store(1)  # type: ignore[arg-type]  # a dict is asked for
+
+
+async def gather_is_that_of_asyncio(is_wanted: bool) -> None:
+    assert_type(await Stent.gather(number("1"), text(2)), tuple[int, str])
+    assert_type(await Stent.gather(number("1"), text(2), plain(1)), tuple[int, str, bytes])
+    assert_type(await Stent.gather(*[number("1")]), list[int])
+    assert_type(
+        await Stent.gather(number("1"), text(2), return_exceptions=True),
+        tuple[int | BaseException, str | BaseException],
+    )
+    assert_type(await Stent.gather(*[number("1")], return_exceptions=is_wanted), list[int | BaseException])
+
+
 async def wrong_arguments_are_errors() -> None:
     await number(1)  # type: ignore[arg-type]  # a text is asked for
     await text("1")  # type: ignore[arg-type]  # a number is asked for
     await text(1, 2)  # type: ignore[call-arg]  # width is a keyword
     await number()  # type: ignore[call-arg]  # nothing given
     await number.options(quick=True)("1")  # type: ignore[call-arg]  # no such option
-    await Stent.map(len, ["1"])  # type: ignore[arg-type]  # not durable
+    await Stent.map(len, ["1"])  # type: ignore[call-overload]  # not durable
     found: str = await number("1")  # type: ignore[assignment]  # it is an int
     del found
 
