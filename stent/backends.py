@@ -18,7 +18,8 @@ from stent.clock import Clock, SystemClock
 from stent.errors import NotConfiguredError, OptionError
 
 if TYPE_CHECKING:
-    from stent.history.store import Store
+    from stent.history.records import SchemaState
+    from stent.history.store import DatabaseStore
     from stent.worker.link import StoreThreads
 
 DATABASE_URL_VARIABLE = "STENT_DATABASE_URL"
@@ -26,10 +27,19 @@ SQLITE_PREFIX = "sqlite:///"
 POSTGRES_PREFIXES = ("postgresql://", "postgres://")
 
 
+class StoreClock(SystemClock):
+    """The time of a store: what is due is due by the database's clock, so it must be planned by that clock."""
+
+    store: DatabaseStore | None = None
+
+    def now_us(self) -> int:
+        return self.store.now_us() if self.store is not None else super().now_us()
+
+
 class StoreBackend:
     """Opens one store, once, for all who use it."""
 
-    def __init__(self, url: str, make_store: Callable[[], Store], clock: Clock) -> None:
+    def __init__(self, url: str, make_store: Callable[[], DatabaseStore], clock: Clock) -> None:
         self.url = url
         self._make_store = make_store
         self._clock = clock
@@ -40,6 +50,22 @@ class StoreBackend:
     async def init_db(self) -> None:
         """Create the tables, or bring them up to date. Does no harm when they are there."""
         await asyncio.get_running_loop().run_in_executor(None, self._initialise)
+
+    def schema_state(self) -> SchemaState:
+        """Where the tables stand, without changing them. Blocks, on a connection of its own."""
+        store = self._make_store()
+        try:
+            return store.schema_state()
+        finally:
+            store.close()
+
+    def check_schema(self) -> None:
+        """For those who only look: SchemaVersionError unless the tables are of this version. Blocks."""
+        state = self.schema_state()
+        if not state.is_current:
+            from stent.history.sql.versions import not_migrated
+
+            raise not_migrated(state)
 
     def open(self, user: object = None) -> StoreThreads:
         """The store, opened and checked; the same until the last user has released it. Blocks."""
@@ -53,6 +79,8 @@ class StoreBackend:
                 except BaseException:  # border: whatever went wrong, no connection may stay open
                     store.close()
                     raise
+                if isinstance(self._clock, StoreClock):
+                    self._clock.store = store
                 self._threads = StoreThreads(store, self._clock)
             self._users.add(id(user))
             return self._threads
@@ -104,22 +132,13 @@ class SQLiteBackend(StoreBackend):
             )
         path, used_clock = os.path.abspath(name), clock or SystemClock()
 
-        def make_store() -> Store:
+        def make_store() -> DatabaseStore:
             from stent.history.sql.sqlite import SQLiteStore
 
             return SQLiteStore(path, durability=durability, clock=used_clock)
 
         super().__init__(f"{SQLITE_PREFIX}{path}", make_store, used_clock)
         self.path = path
-
-
-class StoreClock(SystemClock):
-    """The time of a store: what is due is due by the database's clock, so it must be planned by that clock."""
-
-    store: Store | None = None
-
-    def now_us(self) -> int:
-        return self.store.now_us() if self.store is not None else super().now_us()
 
 
 class PostgresBackend(StoreBackend):
@@ -149,15 +168,12 @@ class PostgresBackend(StoreBackend):
         if durability not in ("fsync", "relaxed"):
             raise OptionError(f"durability={durability!r}", fix='use "fsync" (the default) or "relaxed"')
 
-        def make_store() -> Store:
+        def make_store() -> DatabaseStore:
             from stent.history.sql.postgres import PostgresStore
 
-            store = PostgresStore(dsn, durability=durability, is_pooled=is_pooled, listen_dsn=listen_dsn)
-            clock.store = store
-            return store
+            return PostgresStore(dsn, durability=durability, is_pooled=is_pooled, listen_dsn=listen_dsn)
 
-        clock = StoreClock()
-        super().__init__(_without_password(dsn), make_store, clock)
+        super().__init__(_without_password(dsn), make_store, StoreClock())
 
 
 class Backends:

@@ -84,10 +84,10 @@ async def test_a_damaged_database_is_refused(backend: SQLiteBackend, tmp_path: P
 async def test_a_database_of_a_newer_version_is_refused(backend: SQLiteBackend, tmp_path: Path) -> None:
     await backend.init_db()
     connection = sqlite3.connect(tmp_path / "stent.db")
-    connection.execute("UPDATE stent_meta SET value = '99' WHERE key = 'schema_version'")
+    connection.execute("UPDATE stent_schema_version SET version_num = '9999'")
     connection.commit()
     connection.close()
-    with pytest.raises(SchemaVersionError, match="99") as caught:
+    with pytest.raises(SchemaVersionError, match="9999") as caught:
         await start(tmp_path / "stent.db")
     assert "upgrade Stent" in str(caught.value)
 

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "signal": ("stent.cli.telling", "Send a named message to a run."),
     "cancel": ("stent.cli.telling", "Ask a run to stop."),
     "export": ("stent.cli.export", "Write a run's history as portable JSON."),
+    "db": ("stent.cli.db", "Create or migrate the tables, or say where they stand."),
     "check": ("stent.cli.check", "Find what would not replay in the source."),
     "replay": ("stent.cli.replay", "Re-execute stored histories against the code here."),
     "patches": ("stent.cli.patches", "Say which patches have live runs, and which are dead code."),
@@ -155,7 +156,7 @@ def tell_version(context: click.Context, _parameter: click.Parameter, is_wanted:
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 ok, 1 the run failed, 2 usage, 3 not found, 4 no database, 5 the code does not fit the "
+    epilog="Exit codes: 0 ok, 1 the run failed, 2 usage, 3 not found, 4 no database or not migrated, 5 the code does not fit the "
     "history, 6 timeout, 130 Ctrl-C.",
 )
 @click.option(

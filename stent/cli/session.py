@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -72,15 +73,11 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def session(settings: Settings, *, may_create: bool = False) -> AsyncIterator[Session]:
-    """The database that `--db` names. A command that only looks must not leave a new, empty one behind."""
-    if settings.database is None:
-        raise NotConfiguredError(
-            "no database is named",
-            fix=f"stent --db app.db ..., or set {DATABASE_URL_VARIABLE}, such as sqlite:///app.db",
-        )
-    backend = backend_of(settings.database)
+    """The database that `--db` names. A command that only looks changes no tables and leaves no new file."""
+    backend = named_backend(settings)
     if not may_create:
-        _check_existence(backend)
+        check_existence(backend)
+        await asyncio.to_thread(backend.check_schema)
     client = Client(backend, default_registry, SystemClock(), RandomIds())
     try:
         link = await client.link()
@@ -90,7 +87,17 @@ async def session(settings: Settings, *, may_create: bool = False) -> AsyncItera
         backend.release(client)
 
 
-def _check_existence(backend: StoreBackend) -> None:
+def named_backend(settings: Settings) -> StoreBackend:
+    if settings.database is None:
+        raise NotConfiguredError(
+            "no database is named",
+            fix=f"stent --db app.db ..., or set {DATABASE_URL_VARIABLE}, such as sqlite:///app.db",
+        )
+    return backend_of(settings.database)
+
+
+def check_existence(backend: StoreBackend) -> None:
+    """That there is a file, if the database is one."""
     if isinstance(backend, SQLiteBackend) and not os.path.exists(backend.path):
         raise StoreUnavailableError(
             f"there is no database {backend.path}",

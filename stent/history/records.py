@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from stent.errors import SchemaVersionError
 from stent.history.events import CallOptions, Event, Role
 from stent.history.fold import Status
 from stent.history.wire import EventRow
@@ -199,6 +200,23 @@ class RunFilter:
     limit: int = 100
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """Where the tables of a database stand: their version (None: there are none of ours) and the one wanted."""
+
+    url: str
+    version: str | None
+    wanted: str
+    statements: tuple[str, ...]
+    """What is still to be done."""
+    refusal: SchemaVersionError | None = None
+    """Set if this Stent cannot work with the database, whatever is done here."""
+
+    @property
+    def is_current(self) -> bool:
+        return self.refusal is None and not self.statements
+
+
 __all__ = [
     "TERMINAL_STATUSES",
     "CallOptions",
@@ -210,6 +228,7 @@ __all__ = [
     "NewRun",
     "RunFilter",
     "RunRow",
+    "SchemaState",
     "SharedCall",
     "SharedRow",
     "WorkerRow",

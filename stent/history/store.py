@@ -15,8 +15,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+<<<<<<< HEAD
 from stent.history.operations import Capabilities, Operation, Outcome
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, WorkerRow
+=======
+from stent.history.operations import Operation, Outcome
+from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, SchemaState, WorkerRow
+>>>>>>> 49d5b51 (Migrate the tables with Alembic, under a version table of our own)
 from stent.history.wire import EventRow
 
 DUE_RUNS_A_CLAIM = 500
@@ -117,9 +122,17 @@ class Store(Writer, Reader, Changes, Protocol):
         ...
 
     def initialise(self) -> None:
-        """Create what is missing, check what is there. SchemaVersionError if this Stent cannot work with it."""
+        """Create what is missing, migrate what is older. SchemaVersionError if this Stent cannot work with it."""
         ...
 
     def close(self) -> None:
         """Free everything; closing twice is closing once."""
+        ...
+
+
+class DatabaseStore(Store, Protocol):
+    """A store on tables, which have a version."""
+
+    def schema_state(self) -> SchemaState:
+        """Where the tables stand, and what `initialise` would do. Changes nothing."""
         ...

@@ -3,8 +3,8 @@
 Rules of this file:
 - operations of one caller are applied in the order in which they were submitted;
 - a submission is answered exactly once, on the loop that submitted it: with its outcome, or with an error;
-- while the store cannot be written (disk full, locked, unreachable) nothing is lost: the batch is tried again with
-  growing pauses until it succeeds or the committer is closed;
+- while the store cannot be written (disk full, locked, unreachable, migrated to a version that this Stent does not
+  know) nothing is lost: the batch is tried again with growing pauses until it succeeds or the committer is closed;
 - a batch that the store refuses for another reason is applied one by one, so that one bad operation fails alone.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from stent.clock import Clock
-from stent.errors import StoreUnavailableError
+from stent.errors import SchemaVersionError, StoreUnavailableError
 from stent.history.operations import Operation, Outcome
 from stent.history.store import Writer
 from stent.log import get_logger
@@ -222,7 +222,7 @@ class Committer:
         while True:
             try:
                 outcomes = self._store.commit(operations)
-            except StoreUnavailableError as error:
+            except (StoreUnavailableError, SchemaVersionError) as error:
                 self.uncertain_count += 1
                 if self._closed.is_set() or not error.facts.get("is_transient"):
                     raise

@@ -30,7 +30,7 @@ def test_each_command_is_there_and_its_help_says_what_the_list_says(name: str) -
     assert f"Usage: stent {name}" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["ls", "show", "history", "why", "replay"])
+@pytest.mark.parametrize("name", ["ls", "show", "history", "why", "replay", "db"])
 def test_every_reading_command_has_json(name: str) -> None:
     assert "--json" in CliRunner().invoke(commands, [name, "--help"]).stdout
 

@@ -144,7 +144,7 @@ def emptied_database() -> str:
         return _kept[0]
     with psycopg.connect(_kept[0], autocommit=True) as connection:
         found = connection.execute("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'stent\\_%'")
-        names = [name for (name,) in found if name != "stent_meta"]
+        names = [name for (name,) in found if name not in ("stent_meta", "stent_schema_version")]
         connection.execute("; ".join(f"DELETE FROM {name}" for name in names))  # few rows
     return _kept[0]
 

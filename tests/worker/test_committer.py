@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stent.clock import ManualClock, SystemClock
-from stent.errors import StoreUnavailableError
+from stent.errors import SchemaVersionError, StoreUnavailableError
 from stent.history.operations import Operation, Outcome, Renewed, RenewWorker
 from stent.worker import committer as module
 from stent.worker.committer import MAX_BATCH, Chore, Committer
@@ -117,6 +117,16 @@ async def test_a_store_that_is_away_for_a_while_is_tried_again_until_it_is_back(
 ) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
     writer.failures = [StoreUnavailableError("locked", is_transient=True) for _ in range(4)]
+    assert Renewed(True) == await committer.commit(operation("a"))
+    assert ["a"] == writer.written
+
+
+async def test_a_version_that_is_not_known_is_waited_out(
+    writer: FakeWriter, committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody migrates while this worker runs, and then deploys it anew or goes back."""
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
+    writer.failures = [SchemaVersionError("newer", is_transient=True) for _ in range(4)]
     assert Renewed(True) == await committer.commit(operation("a"))
     assert ["a"] == writer.written
 

@@ -31,14 +31,20 @@ from sqlalchemy.dialects import postgresql
 from stent.clock import Clock, SystemClock
 from stent.errors import OptionError, StoreUnavailableError
 from stent.history.operations import Operation, Outcome
+from stent.history.records import SchemaState
 from stent.history.sql.postgres_batches import at_once, is_written_at_once, levels_of
 from stent.history.sql.postgres_connection import READ_SETTINGS, SETTINGS, Connection, configure, connect
 from stent.history.sql.postgres_errors import CONFLICTS, DUPLICATE, is_lost, shown, translated
 from stent.history.sql.postgres_news import News
-from stent.history.sql.postgres_schema import bring_up_to_date
+from stent.history.sql.postgres_schema import bring_up_to_date, schema_state
 from stent.history.sql.postgres_talk import DATABASE_TIME, NOW, TEST_TIME, Answers, Statement
-from stent.history.sql.postgres_writes import Batch
+from stent.history.sql.postgres_writes import Batch, Check
 from stent.history.sql.reads import Reads
+<<<<<<< HEAD
+=======
+from stent.history.sql.schema import runs
+from stent.history.sql.versions import READ_VERSION, check, must_check
+>>>>>>> 49d5b51 (Migrate the tables with Alembic, under a version table of our own)
 from stent.ids import Ids, RandomIds
 
 Durability = Literal["fsync", "relaxed"]
@@ -138,7 +144,7 @@ class PostgresStore(Reads):
         raise translated(context.original_exception, self.url) from context.original_exception
 
     def initialise(self) -> None:
-        """Create the tables, or check that they are ours."""
+        """Create the tables, or bring them to this version."""
         with self._lock, self._errors():
             connection = self._connect()
             try:
@@ -149,6 +155,12 @@ class PostgresStore(Reads):
             except BaseException:  # border: whatever went wrong, the transaction must not stay open
                 _undo(connection)
                 raise
+
+    def schema_state(self) -> SchemaState:
+        """Where the tables stand, and what `initialise` would do. Changes nothing."""
+        with self._lock, self._errors():
+            self._connect()
+            return schema_state(lambda statement: self._send([statement])[0], self.url)
 
     def _connect(self) -> Connection:
         self._check_process()
@@ -213,11 +225,16 @@ class PostgresStore(Reads):
         lead = [Statement("BEGIN")]
         if self._is_pooled:
             lead.append(configure(self._settings, is_local=True))
-        batch.begin(lead)
+        batch.begin(lead, self._version_check(operations))
         outcomes = batch.write()
         self._learn_time(batch.now_us)
         self._end(operations, outcomes, batch.transaction)
         return outcomes
+
+    def _version_check(self, operations: tuple[Operation, ...]) -> Check | None:
+        if not must_check(operations):
+            return None
+        return Statement(READ_VERSION), lambda rows: check(rows, self.url)
 
     def _end(self, operations: tuple[Operation, ...], outcomes: list[Outcome], transaction: str) -> None:
         """Commit; if the answer is lost, remember what to ask."""

@@ -3,8 +3,7 @@
 Rules of this file:
 - whoever creates or changes tables holds one advisory lock of the transaction, so that two who begin at once wait for
   each other, behind a pooler too; all of it is one transaction;
-- a schema version that this Stent does not know is an error that says what to do, and nothing is touched;
-- `bring_up_to_date` is the seam for migrations: today a database is either empty or of this version.
+- what is to be done is decided in `versions`.
 """
 
 from __future__ import annotations
@@ -14,11 +13,15 @@ from collections.abc import Callable
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from stent.errors import SchemaVersionError, StoreUnavailableError
+from stent.errors import StoreUnavailableError
+from stent.history.records import SchemaState
+from stent.history.sql.postgres_connection import SETTINGS
 from stent.history.sql.postgres_talk import Statement
 from stent.history.sql.rows import Row
-from stent.history.sql.schema import SCHEMA_VERSION, meta, metadata
+from stent.history.sql.schema import metadata
+from stent.history.sql.versions import VERSION_TABLES, Found, look, state_of, statements_for
 
+PATIENCE = "15s"  # for another who creates or migrates: much longer than anybody may wait for rows
 LOCK_KEY = 7_310_594_284_511_829_604  # "stent" for advisory locks: any number that others are unlikely to use
 
 _LIVELY = {
@@ -36,13 +39,13 @@ STORAGE: dict[str, dict[str, str]] = {
 
 _SERVER = "SELECT current_setting('server_encoding'), pg_is_in_recovery()"
 # By a query: to_regclass may answer from a cache that does not know what was committed during the wait for the lock.
-_HAS_TABLES = f"SELECT 1 FROM pg_tables WHERE tablename = '{meta.name}' AND schemaname = ANY(current_schemas(false))"
+_TABLES = "SELECT tablename FROM pg_tables WHERE tablename = ANY(%s) AND schemaname = ANY(current_schemas(false))"
 
 Ask = Callable[[Statement], list[Row]]
 
 
 def bring_up_to_date(ask: Ask, url: str) -> None:
-    """Create the tables or check that they are ours. Runs within a transaction."""
+    """Create the tables, or bring them to this version. Runs within a transaction."""
     encoding, is_standby = ask(Statement(_SERVER))[0]
     if is_standby:
         raise StoreUnavailableError(
@@ -54,26 +57,21 @@ def bring_up_to_date(ask: Ask, url: str) -> None:
             f"the database {url} stores text as {encoding}, which cannot hold every name",
             fix="create it anew with: createdb --encoding=UTF8 --template=template0",
         )
+    ask(Statement(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
     ask(Statement("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,)))
-    if not ask(Statement(_HAS_TABLES)):
-        for sql in ddl():
-            ask(Statement(sql))
-        ask(Statement(f"INSERT INTO {meta.name} (key, value) VALUES ('schema_version', %s)", (str(SCHEMA_VERSION),)))
-        return
-    check_version(ask, url)
+    ask(Statement(f"SET LOCAL lock_timeout = '{SETTINGS['lock_timeout']}'"))  # who waits for a table stops all others
+    for sql in statements_for(_found(ask), "postgresql", url, ddl):
+        ask(Statement(sql.replace("%", "%%")))
 
 
-def check_version(ask: Ask, url: str) -> None:
-    found = ask(Statement(f"SELECT value FROM {meta.name} WHERE key = 'schema_version'"))
-    version = int(found[0][0]) if found and found[0][0].isdigit() else None
-    if version != SCHEMA_VERSION:
-        newer = version is not None and version > SCHEMA_VERSION
-        raise SchemaVersionError(
-            f"{url} has schema version {version}, this Stent works with {SCHEMA_VERSION}",
-            fix="upgrade Stent here" if newer else "these tables are not ones of Stent, or damaged",
-            found=version,
-            expected=SCHEMA_VERSION,
-        )
+def schema_state(ask: Ask, url: str) -> SchemaState:
+    """What `bring_up_to_date` would do. Changes nothing."""
+    return state_of(_found(ask), "postgresql", url, ddl)
+
+
+def _found(ask: Ask) -> Found:
+    tables = [name for (name,) in ask(Statement(_TABLES, (list(VERSION_TABLES),)))]
+    return look(tables, lambda sql: ask(Statement(sql)))
 
 
 def ddl() -> list[str]:

@@ -29,6 +29,10 @@ from stent.history.sql.postgres_runs import append_events
 from stent.history.sql.postgres_starts import start_runs
 from stent.history.sql.postgres_talk import NOW, Answers, Send, Statement, Talk, converse, texts
 from stent.history.sql.postgres_workers import give_back, lock_workers, reap_workers, register_worker, renew_worker
+from stent.history.sql.rows import Row
+
+Check = tuple[Statement, Callable[[list[Row]], None]]
+"""A question that travels with the begin of a transaction, and who is told its answer: an error ends it all."""
 
 _TRANSACTION = f"SELECT pg_current_xact_id()::text, {NOW}"
 _LOCK_RUNS = "SELECT run_id FROM stent_runs WHERE run_id = ANY(%s::text[]) ORDER BY run_id FOR NO KEY UPDATE"
@@ -44,6 +48,7 @@ class Batch:
         self._levels = levels
         self._send_now = send
         self._lead: list[Statement] = []
+        self._check: Check | None = None
         self._alive: set[str] = set()
         self._locked: set[str] = set()
         self._talks: dict[type, Callable[[list[Any]], Talk]] = {
@@ -59,10 +64,11 @@ class Batch:
             GiveBack: lambda operations: give_back(operations[0]),
         }
 
-    def begin(self, lead: Sequence[Statement]) -> None:
-        """Begin a transaction with the next thing that is sent: `lead`, then all locks in their order."""
+    def begin(self, lead: Sequence[Statement], check: Check | None = None) -> None:
+        """Begin a transaction with the next thing that is sent: `lead`, a check, then all locks in their order."""
         locks = locks_of(self._operations)
-        self._lead = [*lead, Statement(_TRANSACTION)]
+        self._check = check
+        self._lead = [*lead, *([check[0]] if check else []), Statement(_TRANSACTION)]
         if locks.workers:
             self._lead.append(lock_workers(locks.workers))
         if locks.kinds:
@@ -90,6 +96,8 @@ class Batch:
         lead, self._lead = self._lead, []
         answers = self._send_now([*lead, *statements])
         began = next(place for place, statement in enumerate(lead) if statement.sql is _TRANSACTION)
+        if self._check is not None:
+            self._check[1](answers[began - 1])
         ((self.transaction, self.now_us),) = answers[began]
         return answers[began + 1 :] if not statements else answers[len(lead) :]
 

@@ -15,14 +15,16 @@ Table by table:
 - `inbox`     messages that wait to become events.
 - `workers`   one row a process; its lease covers all that it holds.
 - `limits`    `max_concurrent` by key, over all workers.
-- `meta`      schema version and identity of the database.
+- `meta`      what is said of the database as a whole.
+- `version`   the migration that the tables are at, as Alembic keeps it, in a table of our own.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSIONS = ("0001",)  # that can be brought up to date, oldest first; each is a file in migrations/versions
+SCHEMA_VERSION = SCHEMA_VERSIONS[-1]
 INLINE_PAYLOAD_BYTES = 1024  # rows above a quarter of a page make a WITHOUT ROWID table slow to scan
 
 metadata = sa.MetaData()
@@ -173,3 +175,10 @@ meta = sa.Table(
     sa.Column("key", _Text, primary_key=True),
     sa.Column("value", _Text, nullable=False),
 )
+
+version = sa.Table(
+    "stent_schema_version",
+    metadata,
+    sa.Column("version_num", sa.String(32), primary_key=True),
+)
+version.primary_key.name = f"{version.name}_pkc"  # table, column and key as Alembic makes them

@@ -22,11 +22,22 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from stent.clock import Clock, SystemClock
-from stent.errors import OptionError, SchemaVersionError, StoreUnavailableError
+from stent.errors import OptionError, StoreUnavailableError
 from stent.history.operations import Operation, Outcome
+from stent.history.records import SchemaState
 from stent.history.sql.reads import Reads
-from stent.history.sql.schema import SCHEMA_VERSION, meta, metadata
+from stent.history.sql.schema import metadata
 from stent.history.sql.sqlite_writes import Writes
+from stent.history.sql.versions import (
+    READ_VERSION,
+    VERSION_TABLES,
+    Found,
+    check,
+    look,
+    must_check,
+    state_of,
+    statements_for,
+)
 
 Durability = Literal["fsync", "relaxed"]
 
@@ -100,35 +111,23 @@ class SQLiteStore(Reads):
             connection.execute(f"PRAGMA {pragma}")
 
     def initialise(self) -> None:
-        """Create the tables, or check that they are ours."""
+        """Create the tables, or bring them to this version."""
         with self._lock, self._errors():
             writer = self._connect()
             writer.execute("BEGIN IMMEDIATE")
             try:
-                self._create_or_check(writer)
+                for statement in statements_for(_found(writer), "sqlite", str(self.path), _ddl):
+                    writer.execute(statement).fetchall()  # some return a row, and must have ended before the commit
                 writer.execute("COMMIT")
             except BaseException:  # border: whatever went wrong, the transaction must not stay open
                 if writer.in_transaction:
                     writer.execute("ROLLBACK")
                 raise
 
-    def _create_or_check(self, writer: sqlite3.Connection) -> None:
-        has_meta = writer.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (meta.name,)).fetchone()
-        if has_meta is None:
-            for statement in _ddl():
-                writer.execute(statement)
-            writer.execute(f"INSERT INTO {meta.name} (key, value) VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
-            return
-        found = writer.execute(f"SELECT value FROM {meta.name} WHERE key = 'schema_version'").fetchone()
-        version = int(found[0]) if found is not None and found[0].isdigit() else None
-        if version != SCHEMA_VERSION:
-            newer = version is not None and version > SCHEMA_VERSION
-            raise SchemaVersionError(
-                f"{self.path} has schema version {version}, this Stent works with {SCHEMA_VERSION}",
-                fix="upgrade Stent here" if newer else "this file is not a database of Stent, or a damaged one",
-                found=version,
-                expected=SCHEMA_VERSION,
-            )
+    def schema_state(self) -> SchemaState:
+        """Where the tables stand, and what `initialise` would do. Changes nothing."""
+        with self._lock, self._errors():
+            return state_of(_found(self._connect()), "sqlite", str(self.path), _ddl)
 
     def _check_process(self) -> None:
         if self._process_id != os.getpid():
@@ -161,6 +160,8 @@ class SQLiteStore(Reads):
             cursor = writer.cursor()
             _begin(cursor)
             try:
+                if must_check(operations):
+                    check(cursor.execute(READ_VERSION).fetchall(), str(self.path))
                 writes = Writes(cursor)
                 now_us = self._clock.now_us()
                 outcomes = [writes.apply(operation, now_us) for operation in operations]
@@ -211,6 +212,13 @@ class SQLiteStore(Reads):
             yield
         except (sqlite3.Error, sa.exc.DBAPIError) as error:
             raise _translated(error, self.path) from error
+
+
+def _found(writer: sqlite3.Connection) -> Found:
+    known = ", ".join("?" * len(VERSION_TABLES))
+    asked = f"SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ({known})"
+    tables = [name for (name,) in writer.execute(asked, VERSION_TABLES)]
+    return look(tables, lambda sql: writer.execute(sql).fetchall())
 
 
 def _begin(cursor: sqlite3.Cursor) -> None:

@@ -20,7 +20,7 @@ from stent.history.events import EVENT_CODES, CancelRequested
 from stent.history.operations import Append, Appended, Fenced, PutMessage, Release, Started, StartRun, Unread
 from stent.history.sql.postgres import PostgresStore
 from stent.history.sql.postgres_schema import LOCK_KEY, ddl
-from stent.history.sql.schema import SCHEMA_VERSION
+from stent.history.sql.versions import SET_VERSION
 from tests.history.rig import ALL, Rig, call, completed, new_run, scheduled, signal
 
 CLOCK: Any = SystemClock()
@@ -259,7 +259,7 @@ def test_who_opens_a_database_waits_for_who_creates_it(untouched_database: str) 
     crossing.say(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
     for sql in ddl():
         crossing.say(sql)
-    crossing.say(f"INSERT INTO stent_meta (key, value) VALUES ('schema_version', '{SCHEMA_VERSION}')")
+    crossing.say(SET_VERSION)
     opened = crossing.begin(store.initialise)
     crossing.commit()
     opened.result(PATIENCE_S)

@@ -65,6 +65,7 @@ ANALYZE
 SMALL = {
     "stent_workers": "a row a process",
     "stent_limits": "a row a limited function",
+    "stent_schema_version": "one row",
     "stent_ready_claimed": "as many rows as all workers have slots",
 }
 
