@@ -12,7 +12,7 @@ from stent.errors import StoreUnavailableError
 from stent.history.events import RunCompleted
 from stent.history.operations import Operation, Outcome, Started, StartRun
 from stent.history.sql.sqlite import SQLiteStore
-from stent.worker.link import POLL_INTERVAL_US, WATCH_INTERVAL_US
+from stent.worker.link import POLL_INTERVAL_US, QUIET_US, WATCH_INTERVAL_US
 from stent.worker.starting import first_event, new_run
 from tests.worker.desk import TOKEN, function_of, payload
 from tests.worker.world import World
@@ -154,3 +154,26 @@ async def test_a_run_that_ends_is_told_on_every_loop_of_the_process(world: World
     world.link.run_ended("run", RunCompleted(2, 1, payload(7)))
     await waiting
     assert ["RunCompleted"] == told
+
+
+async def test_the_store_is_watched_half_as_often_while_nothing_happens(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, looks = world.link.store, list[int]()
+    has_changed = store.changed
+
+    def changed() -> bool:
+        looks.append(world.clock.now_us())
+        return has_changed()
+
+    monkeypatch.setattr(store, "changed", changed)
+    world.link.listen(lambda _: None)
+    world.clock.advance(2 * QUIET_US)
+    looks.clear()
+    world.clock.advance(100 * WATCH_INTERVAL_US)
+    assert 50 == len(looks)
+    await world.new_node().link.commit(start_of(world, "run"))
+    world.clock.advance(2 * WATCH_INTERVAL_US)
+    looks.clear()
+    world.clock.advance(100 * WATCH_INTERVAL_US)
+    assert 100 == len(looks)

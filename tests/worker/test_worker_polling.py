@@ -144,5 +144,5 @@ async def test_a_stalled_run_is_tried_again_as_soon_as_its_code_is_put_right(wor
     world.clock.advance(SECOND_US)
     await world.until(lambda: world.row(run_id).status == "stalled")
     deploy(first_s=1)
-    world.clock.advance(WATCH_INTERVAL_US)
+    world.clock.advance(2 * WATCH_INTERVAL_US)
     await world.until(lambda: world.row(run_id).status == "completed")
