@@ -19,7 +19,7 @@ from stent.errors import NotConfiguredError, OptionError
 
 if TYPE_CHECKING:
     from stent.history.records import SchemaState
-    from stent.history.store import DatabaseStore
+    from stent.history.store import DatabaseStore, Store
     from stent.worker.link import StoreThreads
 
 DATABASE_URL_VARIABLE = "STENT_DATABASE_URL"
@@ -30,7 +30,7 @@ POSTGRES_PREFIXES = ("postgresql://", "postgres://")
 class StoreClock(SystemClock):
     """The time of a store: what is due is due by the database's clock, so it must be planned by that clock."""
 
-    store: DatabaseStore | None = None
+    store: Store | None = None
 
     def now_us(self) -> int:
         return self.store.now_us() if self.store is not None else super().now_us()
@@ -39,7 +39,7 @@ class StoreClock(SystemClock):
 class StoreBackend:
     """Opens one store, once, for all who use it."""
 
-    def __init__(self, url: str, make_store: Callable[[], DatabaseStore], clock: Clock) -> None:
+    def __init__(self, url: str, make_store: Callable[[], Store], clock: Clock) -> None:
         self.url = url
         self._make_store = make_store
         self._clock = clock
@@ -50,22 +50,6 @@ class StoreBackend:
     async def init_db(self) -> None:
         """Create the tables, or bring them up to date. Does no harm when they are there."""
         await asyncio.get_running_loop().run_in_executor(None, self._initialise)
-
-    def schema_state(self) -> SchemaState:
-        """Where the tables stand, without changing them. Blocks, on a connection of its own."""
-        store = self._make_store()
-        try:
-            return store.schema_state()
-        finally:
-            store.close()
-
-    def check_schema(self) -> None:
-        """For those who only look: SchemaVersionError unless the tables are of this version. Blocks."""
-        state = self.schema_state()
-        if not state.is_current:
-            from stent.history.sql.versions import not_migrated
-
-            raise not_migrated(state)
 
     def open(self, user: object = None) -> StoreThreads:
         """The store, opened and checked; the same until the last user has released it. Blocks."""
@@ -107,7 +91,31 @@ class StoreBackend:
         return f"<{type(self).__name__} {self.url}>"
 
 
-class SQLiteBackend(StoreBackend):
+class DatabaseBackend(StoreBackend):
+    """A backend on tables, which have a version."""
+
+    def __init__(self, url: str, make_store: Callable[[], DatabaseStore], clock: Clock) -> None:
+        super().__init__(url, make_store, clock)
+        self._make_database_store = make_store
+
+    def schema_state(self) -> SchemaState:
+        """Where the tables stand, without changing them. Blocks, on a connection of its own."""
+        store = self._make_database_store()
+        try:
+            return store.schema_state()
+        finally:
+            store.close()
+
+    def check_schema(self) -> None:
+        """For those who only look: SchemaVersionError unless the tables are of this version. Blocks."""
+        state = self.schema_state()
+        if not state.is_current:
+            from stent.history.sql.versions import not_migrated
+
+            raise not_migrated(state)
+
+
+class SQLiteBackend(DatabaseBackend):
     """One SQLite file, shared by any number of processes of one machine.
 
     `durability="fsync"` (default): what was acknowledged survives a power failure. `"relaxed"`: the last commits may be
@@ -141,7 +149,7 @@ class SQLiteBackend(StoreBackend):
         self.path = path
 
 
-class PostgresBackend(StoreBackend):
+class PostgresBackend(DatabaseBackend):
     """A PostgreSQL database, version 15 or newer, shared by any number of processes of any number of machines.
 
     `dsn` is a URL (postgresql://user:password@host:5432/database) or a connection string of libpq; what it leaves open
@@ -197,7 +205,7 @@ _LIBPQ = re.compile(
 """A connection string that begins with one of the usual keywords: taken for a file name it would make a new file."""
 
 
-def backend_of(url: str | os.PathLike[str] | None) -> StoreBackend:
+def backend_of(url: str | os.PathLike[str] | None) -> DatabaseBackend:
     """The backend behind a URL or a file name; without one, behind the variable STENT_DATABASE_URL."""
     given = os.fspath(url) if url is not None else os.environ.get(DATABASE_URL_VARIABLE, "")
     if not given:

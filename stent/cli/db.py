@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from stent.backends import StoreBackend
+from stent.backends import DatabaseBackend
 from stent.cli import exits
 from stent.cli.session import check_existence, named_backend, settings_of
 from stent.cli.terminal import note, report, write, write_json
@@ -43,7 +43,7 @@ def _transaction(state: SchemaState) -> tuple[str, ...]:
     return ("BEGIN", *state.statements, "COMMIT") if state.statements else ()
 
 
-def _tell(backend: StoreBackend, state: SchemaState) -> None:
+def _tell(backend: DatabaseBackend, state: SchemaState) -> None:
     if state.refusal is not None:
         report(state.refusal)
     elif state.version is None:

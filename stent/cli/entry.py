@@ -156,8 +156,8 @@ def tell_version(context: click.Context, _parameter: click.Parameter, is_wanted:
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 ok, 1 the run failed, 2 usage, 3 not found, 4 no database or not migrated, 5 the code does not fit the "
-    "history, 6 timeout, 130 Ctrl-C.",
+    epilog="Exit codes: 0 ok, 1 the run failed, 2 usage, 3 not found, 4 no database or not migrated, "
+    "5 the code does not fit the history, 6 timeout, 130 Ctrl-C.",
 )
 @click.option(
     "--db",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import click
 
-from stent.backends import DATABASE_URL_VARIABLE, SQLiteBackend, StoreBackend, backend_of
+from stent.backends import DATABASE_URL_VARIABLE, DatabaseBackend, SQLiteBackend, backend_of
 from stent.cli.entry import Settings
 from stent.client.client import Client
 from stent.clock import SystemClock
@@ -33,7 +33,7 @@ SHOWN_CANDIDATES = 5
 class Session:
     """One opened database."""
 
-    backend: StoreBackend
+    backend: DatabaseBackend
     client: Client
     store: Store
 
@@ -87,7 +87,7 @@ async def session(settings: Settings, *, may_create: bool = False) -> AsyncItera
         backend.release(client)
 
 
-def named_backend(settings: Settings) -> StoreBackend:
+def named_backend(settings: Settings) -> DatabaseBackend:
     if settings.database is None:
         raise NotConfiguredError(
             "no database is named",
@@ -96,7 +96,7 @@ def named_backend(settings: Settings) -> StoreBackend:
     return backend_of(settings.database)
 
 
-def check_existence(backend: StoreBackend) -> None:
+def check_existence(backend: DatabaseBackend) -> None:
     """That there is a file, if the database is one."""
     if isinstance(backend, SQLiteBackend) and not os.path.exists(backend.path):
         raise StoreUnavailableError(

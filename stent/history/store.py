@@ -15,13 +15,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-<<<<<<< HEAD
 from stent.history.operations import Capabilities, Operation, Outcome
-from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, WorkerRow
-=======
-from stent.history.operations import Operation, Outcome
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, SchemaState, WorkerRow
->>>>>>> 49d5b51 (Migrate the tables with Alembic, under a version table of our own)
 from stent.history.wire import EventRow
 
 DUE_RUNS_A_CLAIM = 500

@@ -40,11 +40,7 @@ from stent.history.sql.postgres_schema import bring_up_to_date, schema_state
 from stent.history.sql.postgres_talk import DATABASE_TIME, NOW, TEST_TIME, Answers, Statement
 from stent.history.sql.postgres_writes import Batch, Check
 from stent.history.sql.reads import Reads
-<<<<<<< HEAD
-=======
-from stent.history.sql.schema import runs
 from stent.history.sql.versions import READ_VERSION, check, must_check
->>>>>>> 49d5b51 (Migrate the tables with Alembic, under a version table of our own)
 from stent.ids import Ids, RandomIds
 
 Durability = Literal["fsync", "relaxed"]
