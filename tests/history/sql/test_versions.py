@@ -240,7 +240,7 @@ def test_alembic_is_imported_only_when_a_database_is_behind(tmp_path: Path) -> N
     assert "False\n" == said.stdout
 
 
-# -- a version that is not known here ------------------------------------------------------------------------------------
+# -- a version that is not known here --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
