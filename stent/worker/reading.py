@@ -8,8 +8,9 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
-from stent.errors import DivergenceError, StoreUnavailableError
+from stent.errors import CorruptHistoryError, DivergenceError, StoreUnavailableError
 from stent.history.operations import Append, Release
 from stent.history.records import LoadedRun
 from stent.log import get_logger
@@ -31,6 +32,18 @@ class RunReader:
         self._link = link
         self.tried_stalled: set[str] = set()
         """Runs that have been stalled, or tried again, under the code that is here now."""
+
+    async def load(self, claimed: Mapping[str, int]) -> list[LoadedRun]:
+        """Read runs, given with their epochs; one whose rows are damaged is stalled, and the others are read."""
+        link = self._link
+        try:
+            return await link.read(link.store.load_runs, list(claimed))
+        except CorruptHistoryError as error:
+            if len(claimed) == 1:
+                ((run_id, epoch),) = claimed.items()
+                self.stall(run_id, epoch, error)
+                return []
+        return [loaded for one in claimed.items() for loaded in await self.load(dict([one]))]
 
     async def resume(self, loaded: LoadedRun) -> Resumed | None:
         """Catch up with a run; None if it cannot go on, and is stalled."""
@@ -55,11 +68,14 @@ class RunReader:
         link = self._link
         while not held.is_dropped:
             try:
-                (loaded,) = await link.read(link.store.load_runs, [held.run_id])
+                found = await self.load({held.run_id: held.epoch})
             except StoreUnavailableError as error:
                 log.warning("store_unavailable", error=str(error), retry_in_s=STORE_PAUSE_S)
                 await asyncio.sleep(STORE_PAUSE_S)
                 continue
+            if not found:
+                return None
+            (loaded,) = found
             if loaded.run.epoch == held.epoch:
                 return await self.resume(loaded)
             log.warning("lease_lost", run_id=held.run_id, epoch=held.epoch)

@@ -63,6 +63,7 @@ class Runs:
         self._reader = RunReader(link)
         self._readings: set[asyncio.Task[None]] = set()
         self.tried_stalled = self._reader.tried_stalled
+        self.load = self._reader.load
         self._bodies = bodies
         self.placement = Placement(worker_id, link.registry, self.held, bodies, queues=queues, tags=tags)
         self._work = LocalWork(link, bodies, self.placement, deliver=self.deliver, pump=self.pump)

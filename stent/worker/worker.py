@@ -100,7 +100,8 @@ class Worker:
         self._alarm_us: int | None = None
         self._tried_generation = link.registry.generation
         self._strays = Strays()
-        self._claimed: list[str] = []
+        self._claimed: dict[str, int] = {}
+        """Runs that were claimed and are not read yet, with their epochs."""
         """Runs that were claimed and not read yet."""
         self._left_some = False
         """The last claim left work behind because there was no slot for it."""
@@ -261,9 +262,9 @@ class Worker:
 
     async def _adopt_claimed(self, claimed: Sequence[RunRow] = ()) -> None:
         """Go on with runs that were claimed: kept in mind until they are read, for nobody else will take them."""
-        self._claimed.extend(run.run_id for run in claimed)
-        found = await self._link.read(self._link.store.load_runs, self._claimed)
-        self._claimed = []
+        self._claimed.update((run.run_id, run.epoch) for run in claimed)
+        found = await self.runs.load(self._claimed)
+        self._claimed = {}
         for loaded in found:
             if loaded.run.owner == self.worker_id:  # else this worker was given up since, and the epoch is another's
                 await self.runs.adopt_loaded(loaded)
