@@ -21,6 +21,7 @@ from stent.registry import Registry
 from stent.worker.committer import Answer, Committer
 from stent.worker.leases import Lease
 from stent.worker.link import Link
+from stent.worker.polling import Poll
 from stent.worker.worker import Worker, WorkerOptions
 
 T = TypeVar("T")
@@ -136,6 +137,13 @@ class _EmbeddedLease(Lease):
         await self.register()
 
 
+class _NoPoll(Poll):
+    """No net under the hints: everybody who writes is a peer, and an alarm of its own would keep time from jumping."""
+
+    def looked(self, has_peers: bool) -> None:
+        return
+
+
 class EmbeddedWorker(Worker):
     """A worker that can be killed."""
 
@@ -146,6 +154,7 @@ class EmbeddedWorker(Worker):
         self._lease = _EmbeddedLease(
             link, worker_id, options.lease_us, free_slots=lambda: self._bodies.free_slots, on_lost=self._on_lost
         )
+        self._poll = _NoPoll(link.clock, options.poll_interval_us, self._look_soon)
 
     @property
     def body_count(self) -> int:
