@@ -9,15 +9,12 @@ Rules of this file:
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import contextvars
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
-from stent.codec import Payload, decode, decode_exception, encode
+from stent.codec import decode, decode_exception, encode
 from stent.errors import DivergenceError
 from stent.history.events import (
     CallAttemptFailed,
@@ -48,14 +45,13 @@ from stent.replay.execution import Execution
 from stent.replay.replayer import replay
 from stent.replay.roles import predict_role
 from stent.result import Result
+from stent.testing.by_hand import BodiesByHand
 from stent.testing.doubles import Doubles, throw
 from stent.testing.loop import VirtualLoop
 from stent.testing.quiet import woke_nothing
 from stent.testing.stage import Held, NeedsEngine, Program, WrongError, call_text
 from stent.testing.whole import START_US
 from stent.worker.answers import outcome_error
-from stent.worker.bodies import Body
-from stent.worker.current import current_body
 from stent.worker.outcomes import Raised, Returned, event_for
 from stent.worker.slots import SINGLE, Attempt
 from stent.worker.starting import first_event
@@ -77,7 +73,7 @@ class BareProgram:
         self.crash_count = 0
         self.was_quiet = False
         self.doubles = Doubles(default_registry)
-        self._loop = loop
+        self._bodies = BodiesByHand(loop, self.doubles)
         self._program = program
         self._function = program.function.__stent_function__
         self._checked = checked
@@ -160,13 +156,18 @@ class BareProgram:
             self._execution = replay(self._function, self._history).execution
         except DivergenceError as error:
             raise WrongError(f"after a crash, the program does not do again what it did.\n{error.message}") from error
-        self._alarms = {call.retry_at_us for call in self._calls.values() if call.retry_at_us is not None}
+        retries = self._retries()
+        earliest_us = min([*self._timers.values(), *retries], default=0)
+        self._alarms = {earliest_us} & set(retries)  # a worker that takes a run on sets one alarm
         for call in self._calls.values():
             self._hold(call)
 
     def next_time_us(self) -> int | None:
-        due = [*self._timers.values(), *self._alarms]
+        due = [*self._timers.values(), *self._alarms, *self._retries()]
         return max(min(due), self._now_us) if due else None
+
+    def _retries(self) -> list[int]:
+        return [call.retry_at_us for call in self._calls.values() if call.retry_at_us is not None]
 
     def now_us(self) -> int:
         return self._now_us
@@ -292,7 +293,7 @@ class BareProgram:
         try:
             if held.error is not None:
                 throw(held.error)
-            outcome: Returned | Raised = Returned(self._run(attempt))
+            outcome: Returned | Raised = Returned(self._bodies.run(attempt))
         except NeedsEngine:
             raise
         except (KeyboardInterrupt, SystemExit):
@@ -302,41 +303,6 @@ class BareProgram:
         found = event_for(attempt, outcome, self._now_us, self._ids.unit)
         assert isinstance(found, Event), "a single call has no items"
         return found
-
-    def _run(self, attempt: Attempt) -> Payload:
-        return contextvars.copy_context().run(self._run_here, Body(attempt))
-
-    def _run_here(self, body: Body) -> Payload:
-        """Run a body in its own context: its encoded value."""
-        current_body.set(body)
-        attempt = body.attempt
-        function = attempt.function
-        assert attempt.arguments is not None, "a single call has them"
-        args, kwargs = function.decode_arguments(attempt.arguments)
-        value = self.doubles.begin(function, attempt, args, kwargs)
-        if function.is_async:
-            value = self._stepped(value, body)
-        return encode(value, function.types, where=f"the result of {function.display_name}()")
-
-    def _stepped(self, coroutine: Any, body: Body) -> Any:
-        """What a coroutine returns without having waited."""
-        loop, task = self._loop, self._loop.idle_task()
-        asyncio._set_running_loop(loop)
-        asyncio.tasks._enter_task(loop, task)
-        try:
-            coroutine.send(None)
-        except StopIteration as stop:
-            if not body.is_promoted:
-                return stop.value
-        except BaseException:  # border: the user's function; raised on, unless it only shows that this is no activity
-            if not body.is_promoted:
-                raise
-        finally:
-            asyncio.tasks._leave_task(loop, task)
-            asyncio._set_running_loop(None)
-        with contextlib.suppress(BaseException):  # border: what is thrown away may say what it likes
-            coroutine.close()
-        raise NeedsEngine("a body waits, or makes durable calls")
 
 
 def _result_of(event: Event, run_id: str, function: Function) -> Result[Any]:
