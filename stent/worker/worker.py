@@ -123,7 +123,8 @@ class Worker:
             self._poll.stop()
             self._lease.stop_renewing()
             link.holders.remove(self.runs)
-            await asyncio.shield(self._let_go())
+            if link.loop.is_running():  # else it was thrown away with its event loop: its lease runs out
+                await asyncio.shield(self._let_go())
 
     def stop(self) -> None:
         """Stop working; `run` returns when everything has been given back."""
