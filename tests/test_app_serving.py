@@ -175,7 +175,14 @@ async def test_cancelling_serve_ends_it_cleanly(backend: SQLiteBackend) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"max_concurrency": 0}, {"queues": "one"}, {"lease_duration": "1ms"}, {"poll_interval": "soon"}]
+    "bad",
+    [
+        {"max_concurrency": 0},
+        {"queues": "one"},
+        {"lease_duration": "1ms"},
+        {"poll_interval": "soon"},
+        {"poll_interval": 0},
+    ],
 )
 async def test_options_that_mean_nothing_are_an_error(backend: SQLiteBackend, bad: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(bad))):

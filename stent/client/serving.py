@@ -26,6 +26,7 @@ log = get_logger(__name__)
 
 MAX_CONCURRENCY = 100_000
 MIN_LEASE_US = 300_000  # renewed at a third of it: below that a short pause of the machine costs every lease
+MIN_POLL_US = 20_000  # hints are looked for that often, and cost less; without a pause it would look for ever
 
 
 @dataclass(slots=True, eq=False)
@@ -148,12 +149,15 @@ def worker_options(
     lease_us = parse_duration(lease_duration, name="lease_duration")
     if lease_us < MIN_LEASE_US:
         raise OptionError(f"lease_duration is shorter than {MIN_LEASE_US // 1000} ms", fix="10 seconds is the default")
+    poll_interval_us = parse_duration(poll_interval, name="poll_interval")
+    if poll_interval_us < MIN_POLL_US:
+        raise OptionError(f"poll_interval is shorter than {MIN_POLL_US // 1000} ms", fix="1 second is the default")
     return WorkerOptions(
         slots=max_concurrency,
         queues=_names("queues", queues),
         tags=_names("tags", tags),
         lease_us=lease_us,
-        poll_interval_us=parse_duration(poll_interval, name="poll_interval"),
+        poll_interval_us=poll_interval_us,
         grace_us=parse_duration(grace, name="grace"),
         until_idle=until_idle,
     )
