@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.crash.place import enter, ledger
 from tests.crash.processes import children
 
 PATIENCE_S = 30
-LESS_THAN_A_POLL_S = 4  # whoever finds work only by looking again takes 5 s for it
+NO_POLL: dict[str, Any] = {"poll_interval": "1h"}  # whoever finds work only by looking again comes too late
 
 
 # -- "Both approaches release the orchestrator's worker slot while waiting" --------------------------------------------
@@ -176,9 +177,9 @@ async def test_max_concurrent_holds_over_several_worker_processes(tmp_path: Path
 @pytest.mark.slow
 async def test_max_concurrent_holds_within_one_worker_and_room_is_taken_at_once(tmp_path: Path) -> None:
     items = [{"number": number} for number in range(15)]
-    async with Stent.bootstrap(str(enter(tmp_path)), max_concurrency=10):
-        async with asyncio.timeout(LESS_THAN_A_POLL_S):
+    async with Stent.bootstrap(str(enter(tmp_path)), max_concurrency=10, **NO_POLL):
+        async with asyncio.timeout(PATIENCE_S):
             await limited.workflow(items)
-        async with asyncio.timeout(LESS_THAN_A_POLL_S):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*[limited.rate_limited_api_call(item) for item in items])
     assert limited.MAX_CONCURRENT == most_at_once(ledger().read())
