@@ -7,11 +7,12 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -105,15 +106,17 @@ class Commands(click.Group):
             note("interrupted")
             return exits.INTERRUPTED
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """As click does it, help and version included, with a clean end where the reader of a pipe has gone."""
+        with _quiet_end_of_pipe():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does it, but quiet and with a code of its own where the reader of a pipe has gone."""
-        try:
+        """As click does it, likewise."""
+        with _quiet_end_of_pipe():
             found = super().invoke(ctx)
             sys.stdout.flush()
             return found
-        except BrokenPipeError:
-            _silence()
-            raise click.exceptions.Exit(exits.BROKEN_PIPE) from None
 
 
 def _database_option() -> click.Option:
@@ -131,6 +134,16 @@ def _take_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _quiet_end_of_pipe() -> Iterator[None]:
+    """Where nobody reads any longer: silence, and an exit code of its own."""
+    try:
+        yield
+    except BrokenPipeError:
+        _silence()
+        raise click.exceptions.Exit(exits.BROKEN_PIPE) from None
 
 
 def _silence() -> None:

@@ -18,7 +18,7 @@ from stent.cli.entry import Settings
 from stent.cli.seed import fix_hash_seed
 from stent.cli.session import Session, session, settings_of
 from stent.cli.terminal import console, note, printable, report, write, write_json
-from stent.errors import CorruptHistoryError, OptionError, StentError
+from stent.errors import CorruptHistoryError, NotConfiguredError, OptionError, StentError
 from stent.history.records import RunFilter
 from stent.inspect.portable import loads
 from stent.inspect.verdict import Finding, Verdict, judge, summary
@@ -47,6 +47,11 @@ def replay(context: click.Context, what: Sequence[str], is_all: bool, apps: Sequ
     files = [name for name in what if Path(name).is_file()]
     verdicts = [judge_file(name) for name in files]
     references = [name for name in what if name not in files]
+    if references and not settings.database:
+        raise NotConfiguredError(
+            f"there is no file {references[0]!r}, and no database to look for a run of that name",
+            fix="name a file that `stent export` wrote, or the database with --db",
+        )
     if is_all or references:  # else no database is needed
         verdicts += asyncio.run(_judge_stored_runs(settings, references))
     if as_json:

@@ -76,11 +76,11 @@ def report(error: StentError) -> None:
 
 def console(*, stderr: bool = False) -> Console:
     """A rich console on the stream of this moment. It honours NO_COLOR by itself."""
-    from rich.console import Console
+    from stent.cli.consoles import StreamConsole
 
     stream: IO[str] = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return StreamConsole(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def _colour() -> bool | None:

@@ -123,8 +123,14 @@ def test_what_concerns_no_run_imports_no_engine(asked: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away_is_no_error(recorded: Path) -> None:
-    command = [sys.executable, "-m", "stent", "--db", str(recorded), "history", "done-1"]
+@pytest.mark.parametrize(
+    "asked",
+    [["history", "done-1"], ["show", "done-1"], ["ls"], ["ls", "--json"], ["--help"], ["ls", "--help"]],
+    ids=str,
+)
+def test_a_reader_that_goes_away_is_no_error(asked: list[str], recorded: Path) -> None:
+    """Whoever prints: click, rich, or we."""
+    command = [sys.executable, "-m", "stent", "--db", str(recorded), *asked]
     reading, writing = os.pipe()
     os.close(reading)
     try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from stent.cli.entry import commands
 from stent.cli.replay import exit_code
 from stent.inspect.verdict import Finding, Verdict
 from tests.cli import shop as app
@@ -81,6 +83,12 @@ def test_nothing_is_written_and_no_activity_runs(shop: Cli, database: Path, monk
     before = data(shop("history", "done-1", "--json"))
     assert 0 == shop("replay", "--all", "--app", APP).exit_code
     assert before == data(shop("history", "done-1", "--json"))
+
+
+def test_without_a_database_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STENT_DATABASE_URL", raising=False)
+    result = CliRunner().invoke(commands, ["replay", "nowhere.json"], prog_name="stent")
+    assert (2, True) == (result.exit_code, "there is no file 'nowhere.json'" in result.stderr)
 
 
 def test_a_file_that_is_no_history_is_named(shop: Cli, tmp_path: Path) -> None:
