@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stent.durable import calls as ask
+from stent.durable import calls as ask, gathering
 from stent.replay.roles import durable_call, first_durable_reference, is_durable, predict_role
 from tests.replay.driver import durable, function_of
 
@@ -25,7 +25,7 @@ class Stent:
     """As the facade exports them."""
 
     sleep = staticmethod(ask.sleep)
-    gather = staticmethod(ask.gather)
+    gather = staticmethod(gathering.gather)
 
 
 async def calls_another() -> None:
