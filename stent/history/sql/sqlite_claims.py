@@ -56,9 +56,9 @@ _OPEN_KEYS = (
     "AND limit_key > key) FROM keys WHERE key IS NOT NULL) SELECT key FROM keys WHERE key IS NOT NULL"
 )
 _LIMIT_LEFT = (
-    "SELECT max - (SELECT coalesce(sum(size), 0) FROM stent_ready WHERE limit_key = ?1 AND claimed_by IS NOT NULL "
-    "AND kind = 2) - (SELECT count(*) FROM stent_runs WHERE limit_key = ?1 AND started_at_us IS NOT NULL "
-    "AND finished_at_us IS NULL) FROM stent_limits WHERE key = ?1"
+    "SELECT max - (SELECT coalesce(sum(size), 0) FROM stent_ready WHERE limit_key = ? AND claimed_by IS NOT NULL "
+    "AND kind = 2) - (SELECT count(*) FROM stent_runs WHERE limit_key = ? AND started_at_us IS NOT NULL "
+    "AND finished_at_us IS NULL) FROM stent_limits WHERE key = ?"
 )
 _UNBEGUN_LIMIT = "SELECT limit_key FROM stent_runs WHERE run_id = ? AND started_at_us IS NULL AND limit_key IS NOT NULL"
 _TAKE_RUN = (
@@ -112,7 +112,7 @@ def _may_begin(cursor: Cursor, run_id: str) -> bool:
 
 def _free_of(cursor: Cursor, limit_key: str, room: int) -> int:
     """How many bodies a limit leaves room for, at most `room`."""
-    cursor.execute(_LIMIT_LEFT, (limit_key,))
+    cursor.execute(_LIMIT_LEFT, (limit_key, limit_key, limit_key))
     left = cursor.fetchone()
     return room if left is None else min(room, left[0])
 

@@ -52,7 +52,7 @@ def _insert_events_of(row_count: int) -> str:
 
 _INSERT_PAYLOAD = "INSERT INTO stent_payloads (run_id, seq, data) VALUES (?, ?, ?)"
 _EPOCH_AND_HEAD = (
-    "SELECT epoch, (SELECT max(seq) FROM stent_events WHERE run_id = ?1) FROM stent_runs WHERE run_id = ?1"
+    "SELECT epoch, (SELECT max(seq) FROM stent_events WHERE run_id = ?) FROM stent_runs WHERE run_id = ?"
 )
 _TOKEN_AT = "SELECT token FROM stent_events WHERE run_id = ? AND seq = ?"
 _SET_STATUS = (
@@ -255,7 +255,7 @@ def _has_unread_cancel(cursor: Cursor, operation: Append) -> bool:
 
 def _is_next(cursor: Cursor, operation: Append) -> bool:
     """Whether the run is still the holder's, and the rows come right after what is there."""
-    cursor.execute(_EPOCH_AND_HEAD, (operation.run_id,))
+    cursor.execute(_EPOCH_AND_HEAD, (operation.run_id, operation.run_id))
     found = cursor.fetchone()
     if found is None or found[0] != operation.epoch:
         return False
