@@ -151,6 +151,8 @@ class Link:
 
     def listen(self, listener: Callable[[bool], None]) -> None:
         """Call `listener(True)` when there may be something new to do, `listener(False)` every POLL_INTERVAL_US."""
+        if not self._listeners:
+            self._generation = self.registry.generation  # nobody listened: what was defined until now is no news
         self._listeners.append(listener)
         self._keep_watching()
 
