@@ -51,9 +51,7 @@ def _insert_events_of(row_count: int) -> str:
 
 
 _INSERT_PAYLOAD = "INSERT INTO stent_payloads (run_id, seq, data) VALUES (?, ?, ?)"
-_EPOCH_AND_HEAD = (
-    "SELECT epoch, (SELECT max(seq) FROM stent_events WHERE run_id = ?) FROM stent_runs WHERE run_id = ?"
-)
+_EPOCH_AND_HEAD = "SELECT epoch, (SELECT max(seq) FROM stent_events WHERE run_id = ?) FROM stent_runs WHERE run_id = ?"
 _TOKEN_AT = "SELECT token FROM stent_events WHERE run_id = ? AND seq = ?"
 _SET_STATUS = (
     "UPDATE stent_runs SET status = ?, stall = ?, finished_at_us = coalesce(finished_at_us, ?) "
