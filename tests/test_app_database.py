@@ -117,14 +117,15 @@ async def test_a_place_that_cannot_be_written_is_an_error_that_says_so(tmp_path:
         await start(place)
 
 
-async def test_a_damaged_history_stops_its_run_and_no_other(backend: SQLiteBackend, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["payload = X'5B395D'", "payload = 9", "hash = 'text'"])
+async def test_a_damaged_history_stops_its_run_and_no_other(
+    backend: SQLiteBackend, tmp_path: Path, damage: str
+) -> None:
     async with Stent.bootstrap(backend) as executor:
         damaged = await executor.dispatch(sleep_then_double, 1)
         healthy = await executor.dispatch(sleep_then_double, 2)
     connection = sqlite3.connect(tmp_path / "stent.db")
-    changed = connection.execute(
-        "UPDATE stent_events SET payload = X'5B395D' WHERE run_id = ? AND seq = 1", (damaged,)
-    ).rowcount
+    changed = connection.execute(f"UPDATE stent_events SET {damage} WHERE run_id = ? AND seq = 1", (damaged,)).rowcount
     connection.commit()
     connection.close()
     assert 1 == changed
