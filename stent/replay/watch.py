@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import dis
+import gc
 import os
 import random
 import sys
@@ -212,6 +213,11 @@ def _report(watched: Watched, use: tuple[str, Rule], caller: FrameType | None) -
     raise error
 
 
+def _is_collecting(frame: FrameType) -> bool:
+    """Whether a frame is somebody's callback of the garbage collector, which comes when it likes."""
+    return any(getattr(callback, "__code__", None) is frame.f_code for callback in gc.callbacks)
+
+
 def _users_frame(frame: FrameType | None) -> FrameType | None:
     """The user's innermost frame; None where the call is Python's own business, or Stent's.
 
@@ -223,7 +229,7 @@ def _users_frame(frame: FrameType | None) -> FrameType | None:
         package = _package(frame)
         if package in _OURS:
             return users or (outermost if frame.f_globals["__name__"] == _LOOP else None)
-        if package in _QUIET or frame.f_code.co_name == "<module>":
+        if package in _QUIET or frame.f_code.co_name == "<module>" or _is_collecting(frame):
             return None
         if users is None and is_users_code(frame.f_code):
             users = frame

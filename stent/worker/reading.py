@@ -65,7 +65,6 @@ class RunReader:
 
     async def resume_again(self, held: HeldRun) -> Resumed | None:
         """Catch up with a run that is under this lease already; None if that is lost, or the run is stalled."""
-        link = self._link
         while not held.is_dropped:
             try:
                 found = await self.load({held.run_id: held.epoch})

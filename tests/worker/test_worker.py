@@ -371,7 +371,7 @@ async def test_a_claimed_run_that_was_taken_away_before_it_was_read_is_not_adopt
     worker.runs.drop_all()
     other = await world.new_node().work()
     await world.until(lambda: run_id in other.runs.held, tick_us=20_000)
-    worker._claimed.append(run_id)
+    worker._claimed[run_id] = 1
     await worker._adopt_claimed()
     assert run_id not in worker.runs.held
 

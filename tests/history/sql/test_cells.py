@@ -20,6 +20,7 @@ from stent.errors import CorruptHistoryError, StentError
 from stent.history import wire
 from stent.history.events import RunCompleted, RunFailed
 from stent.history.fold import fold
+from stent.history.operations import Capabilities
 from stent.history.records import RunFilter
 from stent.history.sql.schema import metadata
 from stent.history.sql.sqlite import SQLiteStore
@@ -93,7 +94,7 @@ def _outcome(store: Store, run_id: str) -> object:
 
 
 def _is_due(store: Store) -> bool:
-    due_us = store.glance("w1", frozenset({"shop.order"})).next_due_us
+    due_us = store.glance("w1", Capabilities(frozenset({"shop.order"}))).next_due_us
     return due_us is not None and due_us <= store.now_us()
 
 
