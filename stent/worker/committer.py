@@ -223,7 +223,8 @@ class Committer:
             try:
                 outcomes = self._store.commit(operations)
             except (StoreUnavailableError, SchemaVersionError) as error:
-                self.uncertain_count += 1
+                if isinstance(error, StoreUnavailableError):
+                    self.uncertain_count += 1
                 if self._closed.is_set() or not error.facts.get("is_transient"):
                     raise
                 log.warning("store_unavailable", error=str(error), retry_in_s=pause_s)

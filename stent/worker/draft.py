@@ -79,8 +79,7 @@ class Draft:
     @property
     def at_us(self) -> int:
         """The time of the next event: now, but never before the last one."""
-        last_us = self._held.state.last_at_us
-        return max(self._now_us, last_us)
+        return max(self._now_us, self._held.state.last_at_us)
 
     # -- events ----------------------------------------------------------------------------------------------------
 

@@ -60,10 +60,8 @@ class Runs:
         self.held = Holdings()
         self.alarms = Alarms()
         self._link = link
-        self._reader = RunReader(link)
+        self.reader = RunReader(link)
         self._readings: set[asyncio.Task[None]] = set()
-        self.tried_stalled = self._reader.tried_stalled
-        self.load = self._reader.load
         self._bodies = bodies
         self.placement = Placement(worker_id, link.registry, self.held, bodies, queues=queues, tags=tags)
         self._work = LocalWork(link, bodies, self.placement, deliver=self.deliver, pump=self.pump)
@@ -85,7 +83,7 @@ class Runs:
 
     async def adopt_loaded(self, loaded: LoadedRun) -> None:
         """Go on with a run that was claimed; one that cannot go on is stalled, with the reason."""
-        resumed = await self._reader.resume(loaded)
+        resumed = await self.reader.resume(loaded)
         if resumed is None:
             return
         if self.held.is_closing:
@@ -95,7 +93,7 @@ class Runs:
 
     async def _adopt_again(self, held: HeldRun, refused: Plan) -> None:
         """Go on from what is recorded with a run that has a message to read before it may end."""
-        resumed = await self._reader.resume_again(held)
+        resumed = await self.reader.resume_again(held)
         if resumed is None or held.is_dropped:
             if resumed is not None:
                 _close_program(resumed.held)
@@ -139,7 +137,7 @@ class Runs:
             plan = planner.plan(commands)
         except Exception as error:  # border: a history that no code of ours can go on with must not stop the others
             self.drop(held)
-            self._reader.stall(held.run_id, held.epoch, error)
+            self.reader.stall(held.run_id, held.epoch, error)
             return
         if plan is not None:
             self._submit(held, plan)
@@ -158,7 +156,7 @@ class Runs:
         held.is_committing = False
         if not isinstance(outcome, Appended):
             self.drop(held)
-            self._reader.refused(held, error)
+            self.reader.refused(held, error)
             return
         if plan.append.release is not None:
             self._forget(held)

@@ -102,7 +102,6 @@ class Worker:
         self._strays = Strays()
         self._claimed: dict[str, int] = {}
         """Runs that were claimed and are not read yet, with their epochs."""
-        """Runs that were claimed and not read yet."""
         self._left_some = False
         """The last claim left work behind because there was no slot for it."""
 
@@ -264,7 +263,7 @@ class Worker:
     async def _adopt_claimed(self, claimed: Sequence[RunRow] = ()) -> None:
         """Go on with runs that were claimed: kept in mind until they are read, for nobody else will take them."""
         self._claimed.update((run.run_id, run.epoch) for run in claimed)
-        found = await self.runs.load(self._claimed)
+        found = await self.runs.reader.load(self._claimed)
         self._claimed = {}
         for loaded in found:
             if loaded.run.owner == self.worker_id:  # else this worker was given up since, and the epoch is another's
@@ -276,13 +275,13 @@ class Worker:
         link = self._link
         if self._tried_generation != link.registry.generation:
             self._tried_generation = link.registry.generation
-            self.runs.tried_stalled.clear()
-        stalled = await link.read(link.store.stalled_runs, STALLED_AT_ONCE, self.runs.tried_stalled)
+            self.runs.reader.tried_stalled.clear()
+        stalled = await link.read(link.store.stalled_runs, STALLED_AT_ONCE, self.runs.reader.tried_stalled)
         known = [run.run_id for run in stalled if link.registry.get(run.function) is not None]
         if known:
             can = Capabilities(link.registry.names())
             claimed = await link.commit(ClaimRuns(self.worker_id, can, len(known), 0, tuple(known)))
-            self.runs.tried_stalled.update(known)
+            self.runs.reader.tried_stalled.update(known)
             await self._adopt_claimed(claimed.runs)
             self._must_look = self._must_look or len(stalled) >= STALLED_AT_ONCE
 
