@@ -162,7 +162,7 @@ def _any_event(row: EventRow) -> Event:
     if shape.payload_field is not None:
         values[shape.payload_field] = row.payload
     try:
-        if row.body is None and (shape.payload_field is None or row.payload is not None):
+        if row.body is None and _fit(row, shape):
             return kind(**values)
         event = shape.validator().validate_python(values)
     except (ValidationError, TypeError) as error:
@@ -172,6 +172,16 @@ def _any_event(row: EventRow) -> Event:
             _read_bodies.clear()
         _read_bodies[row.body] = (event.function, event.role, event.path, event.site, event.options)
     return event
+
+
+def _fit(row: EventRow, shape: _Shape) -> bool:
+    """Whether all columns that the event has are of their very types, so that pydantic need not look at them."""
+    return (
+        type(row.seq) is int
+        and type(row.at_us) is int
+        and (not shape.has_call or type(row.call) is int)
+        and (shape.payload_field is None or type(row.payload) is Payload)
+    )
 
 
 def _body_of(row: EventRow, kind: type[Event]) -> Body:

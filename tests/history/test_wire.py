@@ -67,6 +67,8 @@ def row_of(event: Event) -> EventRow:
 
 
 TIMER = row_of(TimerStarted(4, 5, 3, 1_000))
+TIMER_FIRED = row_of(TimerFired(4, 5, 3))
+COMPLETED = row_of(CallCompleted(4, 5, 3, Payload(1, b"1")))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,11 @@ TIMER = row_of(TimerStarted(4, 5, 3, 1_000))
         (TIMER._replace(body='{"due_us":"soon"}'), "cannot be read"),
         (TIMER._replace(body='{"due_us":1,"new":2}'), "cannot be read"),
         (TIMER._replace(call=None), "cannot be read"),
-        (row_of(CallCompleted(4, 5, 3, Payload(1, b"1")))._replace(payload=None), "cannot be read"),
+        (TIMER_FIRED._replace(call=None), "cannot be read"),
+        (TIMER_FIRED._replace(at_us=None), "cannot be read"),
+        (COMPLETED._replace(call=None), "cannot be read"),
+        (COMPLETED._replace(call="x"), "cannot be read"),
+        (COMPLETED._replace(payload=None), "cannot be read"),
     ],
 )
 def test_what_cannot_be_read_says_where_and_why(row: EventRow, what: str) -> None:
