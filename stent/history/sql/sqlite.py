@@ -125,9 +125,10 @@ class SQLiteStore(Reads):
                 raise
 
     def schema_state(self) -> SchemaState:
-        """Where the tables stand, and what `initialise` would do. Changes nothing."""
-        with self._lock, self._errors():
-            return state_of(_found(self._connect()), "sqlite", str(self.path), _ddl)
+        """Where the tables stand, and what `initialise` would do. Changes nothing: it may be another program's file."""
+        with self._errors():
+            found = _look_into(self.path) if self.path.exists() else Found(None)
+        return state_of(found, "sqlite", str(self.path), _ddl)
 
     def _check_process(self) -> None:
         if self._process_id != os.getpid():
@@ -214,11 +215,17 @@ class SQLiteStore(Reads):
             raise _translated(error, self.path) from error
 
 
-def _found(writer: sqlite3.Connection) -> Found:
+def _look_into(path: Path) -> Found:
+    """By a connection that is not prepared, for that would change how the file is kept."""
+    with contextlib.closing(sqlite3.connect(path, **_CONNECT)) as connection:
+        return _found(connection)
+
+
+def _found(connection: sqlite3.Connection) -> Found:
     known = ", ".join("?" * len(VERSION_TABLES))
     asked = f"SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ({known})"
-    tables = [name for (name,) in writer.execute(asked, VERSION_TABLES)]
-    return look(tables, lambda sql: writer.execute(sql).fetchall())
+    tables = [name for (name,) in connection.execute(asked, VERSION_TABLES)]
+    return look(tables, lambda sql: connection.execute(sql).fetchall())
 
 
 def _begin(cursor: sqlite3.Cursor) -> None:

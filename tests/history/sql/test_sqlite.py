@@ -169,6 +169,25 @@ def test_a_question_of_several_statements_sees_one_state(
     other.store.close()
 
 
+def test_looking_at_the_tables_makes_no_file(path: Path) -> None:
+    store = SQLiteStore(path)
+    assert None is store.schema_state().version
+    store.close()
+    assert [] == list(path.parent.iterdir())
+
+
+def test_looking_at_the_tables_leaves_the_file_of_another_program_as_it_is(path: Path) -> None:
+    """Preparing a connection would make it a file with a write-ahead log, for good."""
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE theirs (name TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    store = SQLiteStore(path)
+    assert None is store.schema_state().version
+    store.close()
+    assert before == path.read_bytes()
+
+
 # -- refusing --------------------------------------------------------------------------------------------------------
 
 
