@@ -9,7 +9,9 @@ from stent.clock import ManualClock
 pytest.register_assert_rewrite(
     "tests.history.rig",
     "tests.history.conformance",
+    "tests.history.conformance_children",
     "tests.history.conformance_claims",
+    "tests.history.conformance_endings",
     "tests.history.conformance_reads",
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from stent.history.sql.postgres import PostgresStore
+from tests.postgres.proxy import Proxy
 from tests.postgres.server import emptied_database, fresh_database
 
 
@@ -14,6 +15,13 @@ from tests.postgres.server import emptied_database, fresh_database
 def database() -> str:
     """The URL of a PostgreSQL database whose tables of ours, if any, are empty. One at a time."""
     return emptied_database()
+
+
+@pytest.fixture
+def proxy(database: str) -> Iterator[Proxy]:
+    """A way to that database on which faults can be planted."""
+    with Proxy(database) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from stent.history.sql.postgres import PostgresStore
 from stent.history.sql.postgres_schema import LOCK_KEY, STORAGE
 from stent.history.sql.schema import SCHEMA_VERSION, metadata
 from tests.history.rig import Rig, call, new_run, payload, scheduled, signal
+from tests.history.sql.forking import refusals_after_a_fork
 from tests.postgres.server import free_port, fresh_database
 
 Open = Callable[..., PostgresStore]
@@ -299,22 +299,7 @@ def test_a_store_does_not_survive_a_fork(database: str, open_store: Open) -> Non
     rig = Rig(open_store(database, listen_dsn=""), CLOCK)
     rig.start("a")
     rig.run("a")
-    reads, writes = os.pipe()
-    child = os.fork()
-    if child == 0:
-        refusals = []
-        for attempt in (lambda: rig.start("b"), lambda: rig.store.get_run("a"), lambda: rig.store.changed()):
-            try:
-                attempt()
-            except StoreUnavailableError as error:
-                refusals.append(error.fix)
-        rig.store.close()
-        os.write(writes, "\n".join(refusals).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writes)
-    with os.fdopen(reads) as said:
-        assert ["open a store after the fork (gunicorn: post_fork)"] * 3 == said.read().split("\n")
+    assert ["open a store after the fork (gunicorn: post_fork)"] * 3 == refusals_after_a_fork(rig)
     assert rig.start("b"), "the parent goes on"
     assert "a" == rig.run("a").run_id
 

@@ -26,7 +26,6 @@ from tests.history.rig import ALL, Rig, call, completed, new_run, scheduled, sig
 CLOCK: Any = SystemClock()
 PATIENCE_S = 10
 Open = Callable[..., PostgresStore]
-Sql = Callable[[str], list[Any]]
 
 
 class Crossing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -39,12 +39,6 @@ from tests.postgres.proxy import COMMITTED, Proxy
 
 MOST_TRIES = 20
 CLOCK: Any = SystemClock()
-
-
-@pytest.fixture
-def proxy(database: str) -> Iterator[Proxy]:
-    with Proxy(database) as proxy:
-        yield proxy
 
 
 @pytest.fixture

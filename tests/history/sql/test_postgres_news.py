@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -17,12 +17,6 @@ from tests.history.rig import Rig, new_run
 from tests.postgres.proxy import Proxy
 
 Open = Callable[..., PostgresStore]
-
-
-@pytest.fixture
-def proxy(database: str) -> Iterator[Proxy]:
-    with Proxy(database) as proxy:
-        yield proxy
 
 
 def listener(url: str, clock: ManualClock, open_store: Open, **options: object) -> Rig:

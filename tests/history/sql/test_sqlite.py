@@ -33,6 +33,7 @@ from stent.history.sql.schema import SCHEMA_VERSION, metadata
 from stent.history.sql.sqlite import SQLiteStore
 from stent.history.sql.sqlite_writes import Writes
 from tests.history.rig import ALL, FUNCTIONS, Rig, call, new_run, part, scheduled, signal
+from tests.history.sql.forking import refusals_after_a_fork
 
 
 @pytest.fixture
@@ -312,22 +313,7 @@ def test_a_failed_commit_leaves_the_store_usable(rig: Rig) -> None:
 def test_a_store_does_not_survive_a_fork(rig: Rig) -> None:
     """SQLite connections carried over a fork destroy databases."""
     rig.start("a")
-    reads, writes = os.pipe()
-    child = os.fork()
-    if child == 0:
-        refusals = []
-        for ask in (lambda: rig.start("b"), lambda: rig.store.get_run("a"), lambda: rig.store.changed()):
-            try:
-                ask()
-            except StoreUnavailableError as error:
-                refusals.append(error.fix)
-        rig.store.close()
-        os.write(writes, "\n".join(refusals).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writes)
-    with os.fdopen(reads) as said:
-        assert ["open a store after the fork (gunicorn: post_fork)"] * 3 == said.read().split("\n")
+    assert ["open a store after the fork (gunicorn: post_fork)"] * 3 == refusals_after_a_fork(rig)
     assert rig.start("b"), "the parent goes on"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from stent.errors import SchemaVersionError
+from stent.errors import SchemaVersionError, StoreUnavailableError
 from stent.history.operations import ClaimRuns, RegisterWorker, RenewWorker, StartRun
 from stent.history.sql import migrations as migrations_module, sqlite as sqlite_module, versions
 from stent.history.sql.migrations import FOLDER, migrations, newest
@@ -222,7 +222,7 @@ def test_a_migration_that_breaks_off_leaves_the_database_as_it_was(
     whole = migrations("sqlite", "0001")
     with monkeypatch.context() as broken, opened(database) as store:
         broken.setattr(migrations_module, "migrations", lambda *_: [*whole, "SELECT 1 FROM nowhere"])
-        with pytest.raises(Exception, match="nowhere"):
+        with pytest.raises(StoreUnavailableError, match="nowhere"):
             store.initialise()
     assert before == database.tables()
     with opened(database) as store:
