@@ -37,13 +37,13 @@ class _Statements:
         pass
 
 
-def migrations(dialect: str, found: str | None, wanted: str = "heads") -> list[str]:
-    """The statements from a version (None: an empty database) to another, with those that set the version."""
+def migrations(dialect: str, found: str | None) -> list[str]:
+    """The statements from a version (None: an empty database) to the newest, with those that set the version."""
     scripts = ScriptDirectory(str(FOLDER))
     statements = _Statements()
 
     def upgrades(revision: Any, _context: MigrationContext) -> Any:
-        return scripts._upgrade_revs(wanted, revision)
+        return scripts._upgrade_revs("heads", revision)
 
     context = MigrationContext.configure(
         dialect_name=dialect,
