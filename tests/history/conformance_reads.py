@@ -132,7 +132,9 @@ class TestReadingHistories:
         texts = ["x" * 3_000 if number in (3, 600, 601, 1_150) else str(number) for number in range(1, 1_201)]
         calls = [replace(scheduled(n), arguments=payload(text)) for n, text in enumerate(texts, 1)]
         assert Appended() == rig.append("a", *calls)
-        read = wire.decode_history(rig.store.read_rows("a"))
+        rows = rig.store.read_rows("a")
+        assert rows[599:602] == rig.store.read_rows("a", after_seq=599, limit=3)
+        read = wire.decode_history(rows)
         assert [payload(text) for text in texts] == [each.arguments for each in read if isinstance(each, CallScheduled)]
         assert list(range(1, 1_202)) == [event.seq for event in read]
 

@@ -48,7 +48,9 @@ _TAGS: sa.BindParameter[Sequence[str]] = sa.bindparam("tags", expanding=True)
 _A_RUN = sa.select(*_RUN).where(runs.c.run_id == _RUN_ID)
 _ENDED = sa.select(runs.c.run_id).where(runs.c.run_id.in_(_RUN_IDS), runs.c.finished_at_us.is_not(None))
 _HISTORY = sa.select(*_EVENT).where(events.c.run_id == _RUN_ID, events.c.seq > _AFTER_SEQ).order_by(events.c.seq)
-_HISTORY_PAGE = _HISTORY.limit(_LIMIT)
+_HISTORY_PAGE = (
+    _EVENT_AND_PAYLOAD.where(events.c.run_id == _RUN_ID, events.c.seq > _AFTER_SEQ).order_by(events.c.seq).limit(_LIMIT)
+)
 _PAYLOADS = sa.select(payloads.c.seq, payloads.c.data).where(payloads.c.run_id == _RUN_ID, payloads.c.seq > _AFTER_SEQ)
 _NEWEST = _EVENT_AND_PAYLOAD.where(events.c.run_id == _RUN_ID).order_by(events.c.seq.desc()).limit(1)
 _TERMINAL = _NEWEST.where(events.c.code.in_(_TERMINAL_CODES))
@@ -96,8 +98,11 @@ class Reads:
         return [rows.run_row(row) for row in self._all(query)]
 
     def read_rows(self, run_id: str, after_seq: int = 0, limit: int | None = None) -> list[EventRow]:
+        if limit is not None:
+            page = self._all(_HISTORY_PAGE, run_id=run_id, after_seq=after_seq, limit=limit)
+            return [rows.event_row(row, row[-1]) for row in page]
         with self._engine.connect() as connection:
-            return _history(connection, run_id, after_seq, limit)
+            return _history(connection, run_id, after_seq)
 
     def last_row(self, run_id: str) -> EventRow | None:
         found = self._all(_NEWEST, run_id=run_id)
@@ -228,21 +233,17 @@ def _load(connection: sa.Connection, run: RunRow) -> LoadedRun:
     shared = connection.execute(_SHARED, {"run_id": run.run_id})
     return LoadedRun(
         run,
-        tuple(_history(connection, run.run_id, 0, None)),
+        tuple(_history(connection, run.run_id, 0)),
         tuple(rows.inbox_row(row) for row in messages),
         tuple(rows.shared_row(row) for row in shared),
     )
 
 
-def _history(connection: sa.Connection, run_id: str, after_seq: int, limit: int | None) -> list[EventRow]:
+def _history(connection: sa.Connection, run_id: str, after_seq: int) -> list[EventRow]:
     place: dict[str, object] = {"run_id": run_id, "after_seq": after_seq}
-    if limit is None:
-        asked = connection.execute(_HISTORY, place)
-    else:
-        asked = connection.execute(_HISTORY_PAGE, {**place, "limit": limit})
     found: list[EventRow] = []
     large: dict[int, bytes] | None = None
-    for some in asked.partitions(ROWS_AT_ONCE):
+    for some in connection.execute(_HISTORY, place).partitions(ROWS_AT_ONCE):
         for row in some:
             if row[8] is not None and row[9] is None:
                 large = _large_payloads(connection, place) if large is None else large
