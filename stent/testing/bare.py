@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
 
 from stent.codec import decode, decode_exception, encode
 from stent.errors import DivergenceError
@@ -49,8 +48,7 @@ from stent.testing.by_hand import BodiesByHand
 from stent.testing.doubles import Doubles, throw
 from stent.testing.loop import VirtualLoop
 from stent.testing.quiet import woke_nothing
-from stent.testing.stage import Held, NeedsEngine, Program, WrongError, call_text
-from stent.testing.whole import START_US
+from stent.testing.stage import START_US, Held, NeedsEngine, Program, WrongError, call_text
 from stent.worker.answers import outcome_error
 from stent.worker.outcomes import Raised, Returned, event_for
 from stent.worker.slots import SINGLE, Attempt
@@ -68,7 +66,7 @@ class _Open:
 class BareProgram:
     """One schedule on the program alone."""
 
-    def __init__(self, loop: VirtualLoop, program: Program, checked: WeakSet[Function]) -> None:
+    def __init__(self, loop: VirtualLoop, program: Program) -> None:
         self.held: list[Held] = []
         self.crash_count = 0
         self.was_quiet = False
@@ -76,7 +74,6 @@ class BareProgram:
         self._bodies = BodiesByHand(loop, self.doubles)
         self._program = program
         self._function = program.function.__stent_function__
-        self._checked = checked
         self._ids = SeededIds(0)
         self._run_id = self._ids.run_id()
         self._now_us = START_US
@@ -97,9 +94,7 @@ class BareProgram:
         function, program = self._function, self._program
         if predict_role(function) != "orchestrator" or function.limit_key is not None or program.function._start.call:
             raise NeedsEngine("it is no orchestrator, or one with options")
-        if function not in self._checked:
-            guard.check(function)
-            self._checked.add(function)
+        guard.check(function)
         options = function.call_options
         if options.timeout_us is not None:
             raise NeedsEngine("it has a time limit")

@@ -22,11 +22,8 @@ from stent.clock import SECOND_US, ManualClock, to_datetime
 from stent.durable.function import Durable
 from stent.duration import Duration, format_duration, parse_duration
 from stent.errors import DivergenceError, ExpiryError, OptionError
-from stent.history import wire
 from stent.history.events import Event
 from stent.history.operations import Operation
-from stent.history.records import RunFilter
-from stent.inspect.waiting import Surroundings, why
 from stent.registry import default_registry
 from stent.result import Result
 from stent.testing.doubles import Arguments, Doubles
@@ -39,7 +36,6 @@ R = TypeVar("R")
 
 DEFAULT_START = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE_S = 5.0  # a test that is stuck should say so well before its own time limit
-RUNS_A_PAGE = 500
 
 
 class StuckError(ExpiryError):
@@ -61,7 +57,6 @@ class Engine:
             on_stuck=self._on_stuck,
             patience_s=patience_s,
         )
-        self._patience_s = patience_s
         system.on_activity = self._pulse.news
         self.crash_count = 0
 
@@ -111,18 +106,11 @@ class Engine:
 
     def history(self, execution_id: str) -> list[Event]:
         """The recorded events of a run, in order."""
-        return wire.decode_history(self.system.store.read_rows(execution_id))
+        return self.system.history(execution_id)
 
     def runs(self) -> list[str]:
         """The ids of all runs of the test, oldest first."""
-        found = self.system.store.list_runs(RunFilter(limit=RUNS_A_PAGE))
-        while len(found) % RUNS_A_PAGE == 0 and found:
-            last = found[-1]
-            page = self.system.store.list_runs(RunFilter(before=(last.created_at_us, last.run_id), limit=RUNS_A_PAGE))
-            if not page:
-                break
-            found += page
-        return [row.run_id for row in reversed(found)]
+        return self.system.run_ids()
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -227,7 +215,7 @@ class Engine:
         elif is_out_of_patience:
             error = StuckError(
                 "nothing will happen by itself any more, and the test waits.\n"
-                + "\n".join(self._why(run_id) for run_id in link.waited_for),
+                + "\n".join(self.system.why(run_id) for run_id in link.waited_for),
                 fix="send the signal, finish the activity, or give the wait a time limit",
             )
         else:
@@ -235,11 +223,6 @@ class Engine:
         for run_id in link.waited_for:
             link.refuse(run_id, error)
         return True
-
-    def _why(self, run_id: str) -> str:
-        (loaded,) = self.system.store.load_runs([run_id])
-        around = Surroundings(self._clock.now_us(), tuple(self.system.store.list_workers()))
-        return why(loaded, self.history(run_id), around)
 
 
 @contextlib.asynccontextmanager

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from weakref import WeakSet
 
-from stent.registry import Function
 from stent.testing.bare import BareProgram
 from stent.testing.exhaustive import ReducedPlay, Redundant
 from stent.testing.findings import Outcome
@@ -49,16 +47,15 @@ class Player:
         """Keys of the different histories so far; each of them replays."""
         self._program = program
         self._loop = VirtualLoop()
-        self._checked: WeakSet[Function] = WeakSet()
 
     def play(self, schedule: Sequence[int], invariant: Callable[[Outcome], object] | None) -> Played:
         """Play one schedule to its end."""
         if not self.needs_engine:
             try:
-                return self._play(BareProgram(self._loop, self._program, self._checked), schedule, invariant)
+                return self._play(BareProgram(self._loop, self._program), schedule, invariant)
             except NeedsEngine:
                 self.needs_engine = True
-        return self._play(WholeEngine(self._loop, self._program, self._checked), schedule, invariant)
+        return self._play(WholeEngine(self._loop, self._program), schedule, invariant)
 
     def close(self) -> None:
         self._loop.close()

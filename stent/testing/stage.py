@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from stent.clock import SECOND_US
 from stent.durable.function import Durable
 from stent.history.events import Event
 from stent.registry import display_name
@@ -18,6 +19,7 @@ from stent.result import Result
 from stent.testing.doubles import Doubles
 from stent.worker.slots import Attempt
 
+START_US = 1_767_225_600 * SECOND_US  # 2026-01-01 UTC
 Failure: TypeAlias = BaseException | type[BaseException]
 
 
@@ -127,4 +129,4 @@ def call_text(attempt: Attempt) -> str:
     return f"{display_name(attempt.function.name)} (call {attempt.call}{item}{again})"
 
 
-__all__ = ["Failure", "Held", "NeedsEngine", "Program", "Stage", "WrongError", "call_text"]
+__all__ = ["START_US", "Failure", "Held", "NeedsEngine", "Program", "Stage", "WrongError", "call_text"]

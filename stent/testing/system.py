@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakSet
 
 from stent.app import Stent
 from stent.backends import StoreBackend
 from stent.client.client import Client
 from stent.client.serving import Serving
 from stent.clock import ManualClock
+from stent.history import wire
+from stent.history.events import Event
 from stent.history.memory import MemoryStore
 from stent.history.operations import Operation, ReapWorkers
+from stent.history.records import RunFilter
 from stent.ids import Ids, SeededIds
-from stent.registry import Function, Registry
+from stent.inspect.waiting import Surroundings, why
+from stent.registry import Registry
 from stent.testing.doubles import Doubles
 from stent.testing.embedded import FOREVER_US, EmbeddedLink, EmbeddedWorker
 from stent.worker.link import Link
@@ -40,19 +44,6 @@ class EmbeddedBackend(StoreBackend):
         return self._system.client_link
 
 
-class _EmbeddedClient(Client):
-    """A client whose link is there already."""
-
-    def __init__(self, backend: StoreBackend, system: System) -> None:
-        super().__init__(backend, system.doubles, system.clock, system.ids)
-        self._system = system
-        if system.checked is not None:
-            self._checked = system.checked
-
-    async def link(self) -> Link:
-        return self._system.client_link
-
-
 class _EmbeddedExecutor(Stent):
     """A `Stent` on the engine's clock."""
 
@@ -63,20 +54,9 @@ class _EmbeddedExecutor(Stent):
 
 
 class System:
-    """The parts of one engine. It is made on the event loop of the test.
+    """The parts of one engine. It is made on the event loop of the test."""
 
-    `checked` are orchestrators whose code need not be looked through again: what many engines in a row share.
-    """
-
-    def __init__(
-        self,
-        clock: ManualClock,
-        doubles: Doubles,
-        seed: int,
-        max_concurrency: int,
-        checked: WeakSet[Function] | None = None,
-    ) -> None:
-        self.checked = checked
+    def __init__(self, clock: ManualClock, doubles: Doubles, seed: int, max_concurrency: int) -> None:
         self.clock = clock
         self.doubles = doubles
         self.ids = SeededIds(seed)
@@ -89,9 +69,11 @@ class System:
         self._options = WorkerOptions(slots=max_concurrency, lease_us=FOREVER_US, grace_us=0)
         self._worker: EmbeddedWorker | None = None
         self._fallen: list[str] = []
-        self._running: dict[asyncio.Task[None], EmbeddedWorker] = {}
+        self._running: list[asyncio.Task[None]] = []
+        """The last is that of the worker; those before it were killed."""
         self.client_link = self._new_link()
-        self.client = _EmbeddedClient(self.backend, self)
+        self.client = Client(self.backend, doubles, clock, self.ids)
+        self.client._links[asyncio.get_running_loop()] = self.client_link  # there already: nothing is opened
         self.executor: Stent = _EmbeddedExecutor(self.backend, self.client)
 
     @property
@@ -113,10 +95,23 @@ class System:
             return
         worker.kill()
         self._fallen.append(worker.worker_id)
-        for task, each in self._running.items():
-            if each is worker:
-                task.cancel()
+        self._running[-1].cancel()
         self._begin_worker()
+
+    def run_ids(self) -> list[str]:
+        """The ids of all runs, oldest first."""
+        return [row.run_id for row in reversed(self.store.list_runs(RunFilter(limit=sys.maxsize)))]
+
+    def history(self, run_id: str) -> list[Event]:
+        """The recorded events of a run, in order."""
+        return wire.decode_history(self.store.read_rows(run_id))
+
+    def why(self, run_id: str) -> str:
+        """What a run waits for."""
+        (loaded,) = self.store.load_runs([run_id])
+        children = self.store.list_runs(RunFilter(parent_run=run_id, limit=sys.maxsize))
+        around = Surroundings(self.clock.now_us(), tuple(self.store.list_workers()), tuple(children))
+        return why(loaded, wire.decode_history(loaded.rows), around)
 
     def abandon(self) -> None:
         """Forget everything at once, without a word: nobody will look at it any more."""
@@ -140,8 +135,7 @@ class System:
         link = self._new_link()
         link.committer.around = self._around
         worker = self._worker = EmbeddedWorker(link, self._options, self.ids.worker_id())
-        task = asyncio.get_running_loop().create_task(self._work(worker), name="stent-worker")
-        self._running[task] = worker
+        self._running.append(asyncio.get_running_loop().create_task(self._work(worker), name="stent-worker"))
 
     async def _work(self, worker: EmbeddedWorker) -> None:
         if self._fallen:
@@ -157,7 +151,7 @@ class System:
             self.on_commit(has_written, operations)
 
     def _activity(self) -> None:
-        self.on_activity()
+        self.on_activity()  # the engine sets it later
 
     def _links(self) -> list[Link]:
         links: list[Link] = [self.client_link]

@@ -10,27 +10,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakSet
 
 from stent.client.current import current
-from stent.clock import SECOND_US, ManualClock
+from stent.clock import ManualClock
 from stent.history import wire
 from stent.history.events import Event, RunContinuedAsNew
 from stent.history.operations import Operation
-from stent.history.records import RunFilter
-from stent.inspect.waiting import Surroundings, why
-from stent.registry import Function, default_registry, display_name
+from stent.registry import default_registry, display_name
 from stent.result import Result
 from stent.testing.doubles import Doubles, throw
 from stent.testing.embedded import Killed
 from stent.testing.loop import VirtualLoop
-from stent.testing.stage import Held, Program, WrongError, call_text
+from stent.testing.stage import START_US, Held, Program, WrongError, call_text
 from stent.testing.system import System
 from stent.worker.current import current_body
 
-START_US = 1_767_225_600 * SECOND_US  # 2026-01-01 UTC
 SLOTS = 1_000  # the schedule decides what waits, not a lack of slots
-RUNS_AT_MOST = 1_000
 
 
 class WholeEngine:
@@ -38,7 +33,7 @@ class WholeEngine:
 
     was_quiet = False  # what the program has seen is not known here
 
-    def __init__(self, loop: VirtualLoop, program: Program, checked: WeakSet[Function] | None = None) -> None:
+    def __init__(self, loop: VirtualLoop, program: Program) -> None:
         self.held: list[Held] = []
         self.crash_count = 0
         self.doubles = Doubles(default_registry)
@@ -47,7 +42,6 @@ class WholeEngine:
         self._program = program
         self._clock = ManualClock(START_US)
         self._root = ""
-        self._checked = checked
         loop.begin(self._clock)
         loop.on_threaded = self._hold_thread
         self._system: System = loop.perform(self._make())
@@ -121,20 +115,15 @@ class WholeEngine:
         return False
 
     def histories(self) -> dict[str, list[Event]]:
-        store = self._system.store
-        ids = [row.run_id for row in store.list_runs(RunFilter(limit=RUNS_AT_MOST))]
-        ids.sort(key=lambda run_id: (run_id != self._root, run_id))
-        return {run_id: wire.decode_history(store.read_rows(run_id)) for run_id in ids}
+        ids = sorted(self._system.run_ids(), key=lambda run_id: (run_id != self._root, run_id))
+        return {run_id: self._system.history(run_id) for run_id in ids}
 
     def result(self) -> Result[Any]:
         found: Result[Any] = self._loop.perform(self._system.executor.result_of(self._root))
         return found
 
     def why(self) -> str:
-        store = self._system.store
-        (loaded,) = store.load_runs([self._root])
-        around = Surroundings(self._clock.now_us(), tuple(store.list_workers()))
-        return why(loaded, wire.decode_history(loaded.rows), around)
+        return self._system.why(self._root)
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 
@@ -164,7 +153,7 @@ class WholeEngine:
         self.held.append(held)
 
     async def _make(self) -> System:
-        system = System(self._clock, self.doubles, 0, SLOTS, self._checked)
+        system = System(self._clock, self.doubles, 0, SLOTS)
         await system.start()
         return system
 
@@ -174,4 +163,4 @@ def _call_text(name: str) -> str:
     return call_text(body.attempt) if body is not None else display_name(name)
 
 
-__all__ = ["START_US", "WholeEngine"]
+__all__ = ["WholeEngine"]

@@ -12,7 +12,7 @@ import pytest
 
 import stent.testing
 from stent import DivergenceError, ExpiryError, RetryPolicy, Stent
-from stent.errors import ArgumentError, RunTimedOutError, UnregisteredFunctionError
+from stent.errors import ArgumentError, ForbiddenInOrchestratorError, RunTimedOutError, UnregisteredFunctionError
 from stent.history.events import CallCompleted
 from stent.testing.engines import StuckError
 
@@ -324,6 +324,19 @@ async def test_a_run_whose_code_does_not_fit_is_an_error_with_the_report() -> No
         await engine.crash()
         with pytest.raises(DivergenceError, match="double"):
             await engine.wait_for(run)
+
+
+async def test_an_orchestrator_may_not_use_the_executor_of_the_test() -> None:
+    @Stent.durable
+    async def dispatches() -> str:
+        await double(1)
+        return await executor.dispatch(double, 2)
+
+    async with stent.testing.engine() as engine:
+        executor = engine.executor
+        with pytest.raises(ForbiddenInOrchestratorError, match="uses an executor"):
+            await dispatches()
+        assert 1 == len(engine.runs())
 
 
 async def test_the_history_can_be_read_at_any_time() -> None:
