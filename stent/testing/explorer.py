@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,9 @@ def explore(
     search = _Search(program, invariant, path, schedules, seed, is_exhaustive=exhaustive)
     if asyncio._get_running_loop() is None:
         return search.run()
-    return _in_a_thread(search.run)  # an event loop runs here already: it is the test's, and waits for this one
+    # An event loop runs here already: it is the test's, and waits for this one.
+    with ThreadPoolExecutor(1, "stent-explore") as thread:
+        return thread.submit(contextvars.copy_context().run, search.run).result()
 
 
 def _failures(
@@ -187,23 +189,3 @@ class _Search:
         self._path.write_text(dumps(history), encoding="utf-8")
         module = self._program.function.__stent_function__.name.partition(":")[0]
         return ScheduleError(what, failed.play.moves, self._path, stripped(failed.schedule), module)
-
-
-def _in_a_thread(work: Callable[[], Explored]) -> Explored:
-    """Do something in a thread of its own, while this one waits; what it raises is raised here."""
-    answers: list[Explored] = []
-    errors: list[BaseException] = []
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        try:
-            answers.append(context.run(work))
-        except BaseException as error:  # border: raised again in the thread that waits
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="stent-explore")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return answers[0]

@@ -69,12 +69,13 @@ class Play:
         kinds = (count, due_us is not None, self._sent < len(signals), self._again < self._sent, len(failing))
         width = sum(kinds) + (1 + 2 * count if may_crash else 0)
         self.widths.append(width)
-        self._act(choice % BATCHED % width, kinds, due_us, failing)
-        is_finish = choice % BATCHED % width < count
-        order = self._order if is_finish else None
-        if not (is_finish and choice >= BATCHED):
+        place, is_batched = choice % BATCHED % width, choice >= BATCHED
+        finishing = stage.held[place] if place < count else None
+        self._act(place, kinds, due_us, failing)
+        if finishing is None or not is_batched:
             stage.settle()
-        self.finished.append((order, stage.was_quiet and choice < BATCHED) if order is not None else None)
+        is_unseen = stage.was_quiet and not is_batched
+        self.finished.append((finishing.order, is_unseen) if finishing is not None else None)
 
     def _act(
         self, place: int, kinds: tuple[int, ...], due_us: int | None, failing: Sequence[tuple[Held, Failure]]
@@ -84,7 +85,6 @@ class Play:
         finishing, passing, sending, sending_again, failing_count = kinds
         if place < finishing:
             held = stage.held[place]
-            self._order = held.order
             moves.append(f"{held.told} finishes")
             stage.post(functools.partial(stage.release, held))
             return

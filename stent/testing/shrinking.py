@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from stent.testing.play import BATCHED
+
 CHEAP = 24  # numbers below are tried one by one; there are seldom more things that can happen at once
 
 
@@ -50,7 +52,7 @@ def _smaller(schedule: list[int]) -> Iterator[list[int]]:
             yield stripped(schedule[:start] + schedule[start + size :])
         size //= 2
     for place, value in enumerate(schedule):
-        lower = [*range(min(value, CHEAP)), value - 128, value // 2, value - 1]
+        lower = [*range(min(value, CHEAP)), value - BATCHED, value // 2, value - 1]
         for each in lower:
             if 0 <= each < value:
                 yield stripped([*schedule[:place], each, *schedule[place + 1 :]])
