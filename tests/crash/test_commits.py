@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -69,19 +71,20 @@ async def test_a_signal_whose_answer_is_lost_is_still_known_as_the_first_one_wit
 async def test_a_signal_that_ended_its_run_before_the_commit_was_repeated_was_in_time(
     tmp_path: Path, key: str | None
 ) -> None:
-    path = enter(tmp_path)
-    backend, store = watched_backend(path)
-    client = Stent(backend)
-    async with Stent.bootstrap(SQLiteBackend(path)) as executor:
-        run_id = await executor.dispatch(collect, 1)
-        await until_event(executor, run_id, "SignalAwaited")
-        store.fault = Fault("unsure", store.commit_count + 1, pause=lambda: until_ended(store, run_id))
+    async with ended_before_the_answer(tmp_path) as (client, run_id):
         assert await client.send_signal(run_id, "word", "first", key=key)
-        assert ["first"] == (await executor.wait_for(run_id, expiry=10)).unwrap()
-    await client.shutdown()
+        assert ["first"] == (await client.wait_for(run_id, expiry=10)).unwrap()
 
 
 async def test_a_cancel_that_ended_its_run_before_the_commit_was_repeated_was_in_time(tmp_path: Path) -> None:
+    async with ended_before_the_answer(tmp_path) as (client, run_id):
+        assert await client.cancel(run_id)
+        assert not await client.cancel(run_id)
+
+
+@contextlib.asynccontextmanager
+async def ended_before_the_answer(tmp_path: Path) -> AsyncIterator[tuple[Stent, str]]:
+    """A run that listens, and a client: what it tells the run ends it, and then the answer to the commit is lost."""
     path = enter(tmp_path)
     backend, store = watched_backend(path)
     client = Stent(backend)
@@ -89,8 +92,7 @@ async def test_a_cancel_that_ended_its_run_before_the_commit_was_repeated_was_in
         run_id = await executor.dispatch(collect, 1)
         await until_event(executor, run_id, "SignalAwaited")
         store.fault = Fault("unsure", store.commit_count + 1, pause=lambda: until_ended(store, run_id))
-        assert await client.cancel(run_id)
-        assert not await client.cancel(run_id)
+        yield client, run_id
     await client.shutdown()
 
 

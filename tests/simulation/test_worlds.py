@@ -17,7 +17,7 @@ from stent.inspect.invariants import Ledger, check
 from stent.registry import default_registry
 from stent.worker.worker import WorkerOptions
 from tests.simulation import programs
-from tests.simulation.loop import VirtualLoop
+from tests.simulation.loop import WorldLoop
 from tests.simulation.world import Odds, World, keep_serving
 
 SEEDS = int(os.environ.get("STENT_SEEDS", "12"))
@@ -65,7 +65,7 @@ async def live(world: World, acknowledged: dict[str, list[Any]]) -> None:
 def simulate(seed: int, folder: Path, odds: Odds, monkeypatch: pytest.MonkeyPatch) -> World:
     """One world from its seed to its end, with everything checked that must hold."""
     programs.witness.__init__()  # type: ignore[misc]  # begin anew
-    loop = VirtualLoop()
+    loop = WorldLoop()
     world = World(seed, folder, default_registry, odds, loop)
     world.enter(monkeypatch)
     acknowledged: dict[str, list[Any]] = {"starts": [], "signals": []}

@@ -27,7 +27,7 @@ from stent.worker import leases as leases_module, link as link_module
 from stent.worker.committer import Chore, Committer
 from stent.worker.link import Link
 from stent.worker.worker import Worker, WorkerOptions
-from tests.simulation.loop import VirtualLoop, current_process
+from tests.simulation.loop import WorldLoop, current_process
 
 START_US = 1_750_000_000_000_000
 LONGEST_COMMIT_S = 0.02
@@ -53,7 +53,7 @@ NO_FAULTS = Odds(0, 0, 0, 0, 0, 0, 0)
 class SimulatedClock(SystemClock):
     """The loop's time, for everybody."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: WorldLoop) -> None:
         self._loop = loop
 
     def now_us(self) -> int:
@@ -212,7 +212,7 @@ class SimulatedProcess:
 class World:
     """One database and all processes on it, from one seed."""
 
-    def __init__(self, seed: int, folder: Path, registry: Registry, odds: Odds, loop: VirtualLoop) -> None:
+    def __init__(self, seed: int, folder: Path, registry: Registry, odds: Odds, loop: WorldLoop) -> None:
         self.seed = seed
         self.loop = loop
         self.clock = SimulatedClock(loop)

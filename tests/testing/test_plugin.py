@@ -64,6 +64,16 @@ async def test_two(stent) -> None:
     done.assert_outcomes(passed=2)
 
 
+ORDER = """
+@Stent.durable
+async def pay(n: int) -> int:
+    return n
+
+@Stent.durable
+async def order() -> int:
+    return await pay(1)
+"""
+
 UNSTABLE = """
 @Stent.durable
 async def pay(n: int) -> int:
@@ -151,18 +161,10 @@ import os, sys
 if sys.argv[0].endswith("helper.py"):
     os._exit(3)
 
-@Stent.durable
-async def pay(n: int) -> int:
-    return n
-
-@Stent.durable
-async def order() -> int:
-    return await pay(1)
-
 async def test_it(stent) -> None:
     await order()
 """
-    done = run(dying)
+    done = run(ORDER + dying)
     done.assert_outcomes(passed=1, errors=1)
     done.stdout.fnmatch_lines(["*the process of the shadow check has died*"])
 
@@ -259,14 +261,6 @@ def test_the_command_line_says_how_many_schedules_are_played(run: Run) -> None:
     text = """
 from stent.testing import explore
 
-@Stent.durable
-async def pay(n: int) -> int:
-    return n
-
-@Stent.durable
-async def order() -> int:
-    return await pay(1)
-
 def test_it() -> None:
     assert WANTED == explore(order).schedules
     assert 5 == explore(order, schedules=5).schedules
@@ -274,8 +268,8 @@ def test_it() -> None:
 async def test_where_a_loop_runs() -> None:
     assert WANTED == explore(order).schedules
 """
-    run(text.replace("WANTED", "37"), "--stent-explore", "37").assert_outcomes(passed=2)
-    run(text.replace("WANTED", "200")).assert_outcomes(passed=2)
+    run(ORDER + text.replace("WANTED", "37"), "--stent-explore", "37").assert_outcomes(passed=2)
+    run(ORDER + text.replace("WANTED", "200")).assert_outcomes(passed=2)
 
 
 def test_it_works_under_xdist(pytester: pytest.Pytester) -> None:
