@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
-from stent.app import Stent
 from stent.client.current import current
 from stent.client.views import ExecutionState
 from stent.clock import SECOND_US, ManualClock, to_datetime
@@ -253,4 +252,4 @@ async def engine(
         await opened.close()
 
 
-__all__ = ["Arguments", "Engine", "Stent", "StuckError", "engine"]
+__all__ = ["Arguments", "Engine", "StuckError", "engine"]

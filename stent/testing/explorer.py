@@ -20,7 +20,7 @@ from stent.testing.doubles import Doubles, record_of
 from stent.testing.exhaustive import Redundant, next_schedule
 from stent.testing.findings import Explored, Outcome, ScheduleError
 from stent.testing.play import Play
-from stent.testing.player import Failed, Player
+from stent.testing.player import Played, Player
 from stent.testing.shrinking import smallest, stripped
 from stent.testing.stage import Failure, Program
 
@@ -125,9 +125,10 @@ class _Search:
     def _play_some(self) -> bool:
         """So many schedules, drawn from the seed."""
         for number in range(self._schedules):
-            failed = self._fails(self._drawn(number))
-            if failed is not None:
-                smaller = self._smallest(failed)
+            played = self._player.play(self._drawn(number), self._invariant)
+            self._count(played.play)
+            if played.error is not None:
+                smaller = self._smallest(played)
                 raise self._told(smaller) from smaller.error
         return False
 
@@ -135,16 +136,17 @@ class _Search:
         """All schedules that differ for the program; whether that was all, and not only as many as it may be."""
         schedule: list[int] | None = []
         wrong: Counter[str] = Counter()
-        first: Failed | None = None
+        first: Played | None = None
         while schedule is not None and self._played < self._schedules:
             played = self._player.play(schedule, self._invariant)
-            if not isinstance(played.error, Redundant):
-                self._count(played.play)
-            if played.error is not None and not isinstance(played.error, Redundant):
+            schedule = next_schedule(schedule, played.play.widths)
+            if isinstance(played.error, Redundant):
+                continue
+            self._count(played.play)
+            if played.error is not None:
                 wrong[str(played.error).partition("\n")[0] or repr(played.error)] += 1
                 if first is None or len(played.play.moves) < len(first.play.moves):
-                    first = Failed(played.error, played.play, schedule)
-            schedule = next_schedule(schedule, played.play.widths)
+                    first = played
         if first is not None:
             counted = ", ".join(f"{count:,} x {what}" for what, count in wrong.most_common())
             smaller = self._smallest(first)
@@ -159,30 +161,22 @@ class _Search:
         """A schedule: the plainest one first, then any."""
         return list(self._chance.randbytes(LONGEST_SCHEDULE)) if number else []
 
-    def _fails(self, schedule: list[int]) -> Failed | None:
-        """Play a schedule; what is wrong under it."""
-        played = self._player.play(schedule, self._invariant)
-        self._count(played.play)
-        if played.error is not None:
-            return Failed(played.error, played.play, schedule)
-        return None
-
-    def _smallest(self, failed: Failed) -> Failed:
+    def _smallest(self, failed: Played) -> Played:
         """The smallest schedule under which the same kind of thing is wrong."""
         best = failed
 
         def fails(schedule: list[int]) -> bool:
             nonlocal best
             played = self._player.play(schedule, self._invariant)
-            if played.error is None or type(played.error) is not type(failed.error):
+            if type(played.error) is not type(failed.error):
                 return False
-            best = Failed(played.error, played.play, schedule)
+            best = played
             return True
 
         smallest(failed.schedule, fails, SHRINKING_TRIES)
         return best
 
-    def _told(self, failed: Failed, counted: str = "") -> ScheduleError:
+    def _told(self, failed: Played, counted: str = "") -> ScheduleError:
         what = counted + (str(failed.error) or repr(failed.error))
         history = next(iter(failed.play.stage.histories().values()))
         self._path.parent.mkdir(parents=True, exist_ok=True)

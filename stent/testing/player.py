@@ -23,18 +23,10 @@ from stent.testing.whole import WholeEngine
 class Played:
     """One schedule, played: its outcome, or what is wrong."""
 
+    schedule: Sequence[int]
     play: Play
     outcome: Outcome | None
     error: Exception | None
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A schedule under which something is wrong."""
-
-    error: Exception
-    play: Play
-    schedule: Sequence[int]
 
 
 class Player:
@@ -70,9 +62,9 @@ class Player:
         except NeedsEngine:
             raise
         except Redundant as redundant:
-            return Played(play, None, redundant)
+            return Played(schedule, play, None, redundant)
         except Exception as error:  # border: the user's invariant, or what is wrong with the program
-            return Played(play, outcome, error)
+            return Played(schedule, play, outcome, error)
         finally:
             stage.close()
-        return Played(play, outcome, None)
+        return Played(schedule, play, outcome, None)
