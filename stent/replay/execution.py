@@ -65,7 +65,7 @@ from stent.replay.rules import LOOP
 from stent.replay.sites import calling_site
 from stent.replay.stacks import await_stack
 from stent.replay.tasks import DurableFuture, RunTask
-from stent.replay.watch import new_watch
+from stent.replay.watch import current_watch
 
 
 class Execution:
@@ -118,7 +118,7 @@ class Execution:
         self._cancel_reason: str | None = None
         self.refused: ForbiddenInOrchestratorError | None = None
         """What the program was refused under a watch: that is how the run ends, even if the program handles it."""
-        self._watch = new_watch()
+        self._watch = current_watch()
 
     # -- the one door ----------------------------------------------------------------------------------------------
 

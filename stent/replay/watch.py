@@ -3,9 +3,11 @@
 Rules of this file:
 - a watch sees every call of a turn, whatever the import form and however deep in helpers and libraries, and names the
   user's line behind it; it raises before the call is carried out;
-- it is for tests and development: a turn under a watch is several times slower. A replayed turn is never watched;
+- it is for tests and development: a turn under a watch takes about twice as long. A replayed turn is never watched;
 - what Python does for itself is let pass: imports, logging, warnings, tracebacks, encodings, and Stent's own code;
-- nothing is replaced: `sys.setprofile` while the turn runs, on this thread alone.
+- nothing is replaced: `sys.setprofile` while the turn runs, on this thread alone;
+- the garbage collector waits until the turn is over: what it calls back (finalizers, `gc.callbacks`) would run in the
+  midst of the program, and is none of the program's.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from stent.errors import ForbiddenInOrchestratorError
 from stent.registry import Function
@@ -48,8 +50,10 @@ _QUIET = frozenset(
 _OURS = ("stent", "asyncio")
 _LOOP = "stent.replay.loop"
 _CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
+_Use: TypeAlias = tuple[str, Rule]
+"""What is used, by its dotted name, and the rule that this breaks."""
 
-_is_strict: ContextVar[bool] = ContextVar("stent_strict", default=False)
+_watch: ContextVar[Watch | None] = ContextVar("stent_watch", default=None)
 
 
 class Watched(Protocol):
@@ -62,31 +66,26 @@ class Watched(Protocol):
 @contextmanager
 def strict(is_on: bool = True) -> Iterator[None]:
     """Watch the orchestrators that workers started within this block run for the first time."""
-    token = _is_strict.set(is_on)
+    token = _watch.set(Watch() if is_on else None)
     try:
         yield
     finally:
-        _is_strict.reset(token)
+        _watch.reset(token)
 
 
-def be_strict() -> None:
-    """The same from here on, in this context and those that are made from it."""
-    _is_strict.set(True)
-
-
-def new_watch() -> Watch | None:
+def current_watch() -> Watch | None:
     """The watch for a new execution, if there is to be one."""
-    return Watch() if _is_strict.get() else None
+    return _watch.get()
 
 
 class Watch:
-    """Watches the turns of one execution."""
+    """Watches the turns of the executions that begin within one block: learning what is forbidden takes longer."""
 
     __slots__ = ("_by_code", "_by_object", "_harmless", "_modules", "_names")
 
     def __init__(self) -> None:
-        self._by_object: dict[Any, tuple[str, Rule]] = {}
-        self._by_code: dict[int, tuple[str, Rule, Any]] = {}
+        self._by_object: dict[Any, _Use] = {}
+        self._by_code: dict[int, tuple[CodeType, Any, _Use]] = {}
         self._names = {*_CLOCK_METHODS, *(name.partition(".")[2] for name in NOW_WITHOUT_ARGUMENTS)}
         self._harmless: dict[int, CodeType] = {}
         self._modules = 0
@@ -97,25 +96,30 @@ class Watch:
             turn()
             return
         self._learn()
+        is_collecting = gc.isenabled()
+        gc.disable()
         sys.setprofile(self._observer(watched))
         try:
             turn()
         finally:
             sys.setprofile(None)
+            if is_collecting:
+                gc.enable()
 
     def _observer(self, watched: Watched) -> Callable[[FrameType, str, Any], None]:
         by_object, by_code, names, harmless = self._by_object, self._by_code, self._names, self._harmless
 
         def observe(frame: FrameType, event: str, called: Any) -> None:
             caller: FrameType | None = frame
-            use: tuple[str, Rule] | None = None
+            use: _Use | None = None
             if event == "call":
                 code = frame.f_code
                 if harmless.get(id(code)) is code:  # nearly all: a program calls the same functions over and over
                     return
                 known = by_code.get(id(code))
                 if known is not None:
-                    use = known[:2] if _is_call_of(frame, known[2]) else None
+                    _, owner, found = known
+                    use = found if _is_call_of(frame, owner) else None
                 elif (package := _package(frame)) in FORBIDDEN_PACKAGES:
                     use = _package_use(frame, package)
                 else:
@@ -130,27 +134,30 @@ class Watch:
 
     def _learn(self) -> None:
         """Look the forbidden objects up again where modules were imported since the last turn."""
-        if self._modules == len(sys.modules):
+        modules = len(sys.modules)
+        if self._modules == modules:
             return
         self._harmless.clear()
-        self._modules = len(sys.modules)
-        for name, rule in known_objects().values():
-            value = _resolve(name)
+        for use in known_objects().values():
+            value = _resolve(use[0])
             if isinstance(value, MethodType):
-                self._by_code[id(value.__func__.__code__)] = (name, rule, value.__self__)
+                self._forbid(value.__func__.__code__, use, value.__self__)
             elif isinstance(value, FunctionType):
-                self._by_code[id(value.__code__)] = (name, rule, None)
+                self._forbid(value.__code__, use)
             elif isinstance(value, type):
                 for maker in ("__init__", "__new__"):
                     code = getattr(vars(value).get(maker), "__code__", None)
                     if code is not None:
-                        self._by_code[id(code)] = (name, rule, None)
+                        self._forbid(code, use)
             elif isinstance(value, BuiltinFunctionType):
-                self._by_object[value] = (name, rule)
+                self._by_object[value] = use
                 self._names.add(value.__name__)
-        reading = type(os.environ).__getitem__.__code__
-        self._by_code[id(reading)] = ("os.environ", ENVIRONMENT, None)
-        self._by_code[id(random.Random.seed.__code__)] = ("random.Random without a seed", CHANCE, _WITHOUT_SEED)
+        self._forbid(type(os.environ).__getitem__.__code__, ("os.environ", ENVIRONMENT))
+        self._forbid(random.Random.seed.__code__, ("random.Random without a seed", CHANCE), _WITHOUT_SEED)
+        self._modules = modules  # last, for another thread that watches meanwhile
+
+    def _forbid(self, code: CodeType, use: _Use, owner: Any = None) -> None:
+        self._by_code[id(code)] = (code, owner, use)  # kept, so that its id is not given to another one
 
 
 _WITHOUT_SEED = object()
@@ -162,7 +169,7 @@ def _is_plain(called: Any) -> bool:
     return owner is None or type(owner).__name__ == "module" or type(owner) is random.Random or isinstance(owner, type)
 
 
-def _hidden_use(called: Any, frame: FrameType) -> tuple[str, Rule] | None:
+def _hidden_use(called: Any, frame: FrameType) -> _Use | None:
     """What the object alone does not say.
 
     Methods that are another object each time: `datetime.now` of the class or of one derived from it; functions that
@@ -195,7 +202,7 @@ def _is_call_of(frame: FrameType, owner: Any) -> bool:
     return names.get("self", names.get("cls")) is owner
 
 
-def _package_use(frame: FrameType, package: str) -> tuple[str, Rule] | None:
+def _package_use(frame: FrameType, package: str) -> _Use | None:
     """A call into a package that exists to talk to the outside world, from outside of it."""
     caller = frame.f_back
     if frame.f_code.co_name == "<module>" or caller is None or _package(caller) in (package, "importlib", *_OURS):
@@ -203,7 +210,7 @@ def _package_use(frame: FrameType, package: str) -> tuple[str, Rule] | None:
     return f"{package}.{frame.f_code.co_qualname}", FORBIDDEN_PACKAGES[package]
 
 
-def _report(watched: Watched, use: tuple[str, Rule], caller: FrameType | None) -> None:
+def _report(watched: Watched, use: _Use, caller: FrameType | None) -> None:
     name, rule = use
     frame = _users_frame(caller)
     if frame is None or is_waived(frame.f_code.co_filename, frame.f_lineno, rule.code):
@@ -211,11 +218,6 @@ def _report(watched: Watched, use: tuple[str, Rule], caller: FrameType | None) -
     error = refusal(watched.function, (Finding(name, rule, site_of(frame)),))
     watched.refused = watched.refused or error
     raise error
-
-
-def _is_collecting(frame: FrameType) -> bool:
-    """Whether a frame is somebody's callback of the garbage collector, which comes when it likes."""
-    return any(getattr(callback, "__code__", None) is frame.f_code for callback in gc.callbacks)
 
 
 def _users_frame(frame: FrameType | None) -> FrameType | None:
@@ -229,7 +231,7 @@ def _users_frame(frame: FrameType | None) -> FrameType | None:
         package = _package(frame)
         if package in _OURS:
             return users or (outermost if frame.f_globals["__name__"] == _LOOP else None)
-        if package in _QUIET or frame.f_code.co_name == "<module>" or _is_collecting(frame):
+        if package in _QUIET or frame.f_code.co_name == "<module>":
             return None
         if users is None and is_users_code(frame.f_code):
             users = frame

@@ -7,6 +7,7 @@ import builtins
 import contextlib
 import datetime
 import email.utils
+import gc
 import json
 import logging
 import os
@@ -180,6 +181,48 @@ async def weigh(parcels: list[dict[str, frozenset[int]]]) -> int: ...
 
 async def uses_a_new_type() -> None:
     await weigh([{"a": frozenset([3])}])
+
+
+async def makes_garbage() -> None:
+    for _ in range(100):
+        Chain()
+    await ship(1)
+
+
+class Chain:
+    """Refers to itself, so only the collector can end it; then it looks at the clock."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        looked.append(time.time())
+
+
+looked: list[float] = []
+
+
+@pytest.fixture
+def _eager_collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("_eager_collector")
+def test_what_the_garbage_collector_calls_is_not_the_programs() -> None:
+    """It comes when it likes, in the midst of a program; a watched turn is left alone by it, and then it goes on."""
+
+    def measures(phase: str, _facts: dict[str, int]) -> None:
+        looked.append(time.perf_counter())
+
+    gc.callbacks.append(measures)
+    try:
+        assert ["1 ship(1)"] == first_turn(makes_garbage)
+    finally:
+        gc.callbacks.remove(measures)
+    assert gc.isenabled()
 
 
 def test_what_stent_does_for_a_call_is_not_the_programs() -> None:
