@@ -9,15 +9,14 @@ import click
 
 from stent.cli import exits
 from stent.cli.entry import Settings
-from stent.cli.session import session, settings_of
+from stent.cli.session import Session, session, settings_of
 from stent.cli.terminal import one_line, printable, write, write_json
+from stent.errors import CorruptHistoryError
 from stent.history import wire
 from stent.history.events import RunStarted
-from stent.history.records import RunFilter, RunRow
 from stent.inspect.stalls import StallGroup, stall_groups
 from stent.registry import display_name
 
-PAGE = 500
 SHOWN_RUNS = 3
 
 
@@ -39,16 +38,18 @@ def doctor(context: click.Context, as_json: bool) -> None:
 
 async def _read(settings: Settings) -> list[StallGroup]:
     async with session(settings) as opened:
-        link = await opened.client.link()
-        found: list[tuple[RunRow, str | None]] = []
-        place: tuple[int, str] | None = None
-        while page := await opened.client.list_runs(RunFilter(statuses=("stalled",), before=place, limit=PAGE)):
-            for row in page:
-                (first,) = await link.read(opened.store.read_rows, row.run_id, 0, 1)
-                started = wire.decode(first)
-                found.append((row, started.version if isinstance(started, RunStarted) else None))
-            place = (page[-1].created_at_us, page[-1].run_id)
-        return stall_groups(found)
+        return stall_groups([(row, await _version(opened, row.run_id)) async for row in opened.runs("stalled")])
+
+
+async def _version(opened: Session, run_id: str) -> str | None:
+    """The version that began a run; None where that cannot be read, which the reason of its stall tells better."""
+    link = await opened.client.link()
+    try:
+        (first,) = await link.read(opened.store.read_rows, run_id, 0, 1)
+        started = wire.decode(first)
+    except CorruptHistoryError:
+        return None
+    return started.version if isinstance(started, RunStarted) else None
 
 
 def _print(groups: Sequence[StallGroup]) -> None:

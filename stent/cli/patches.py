@@ -11,12 +11,10 @@ from stent.cli.entry import Settings
 from stent.cli.session import Session, session, settings_of
 from stent.cli.terminal import console, note, one_line, write_json
 from stent.errors import StentError
-from stent.history.events import Event
-from stent.history.records import RunFilter, RunRow
+from stent.history.events import Event, PatchRecorded
+from stent.history.records import RunRow
 from stent.inspect.patches import ADVICE, PatchUse, patches_in
 from stent.registry import display_name
-
-PAGE = 500
 
 
 @click.command()
@@ -35,18 +33,14 @@ def patches(context: click.Context, as_json: bool) -> None:
 
 async def _read(settings: Settings) -> list[PatchUse]:
     async with session(settings) as opened:
-        pairs: list[tuple[RunRow, Sequence[Event]]] = []
-        place: tuple[int, str] | None = None
-        while page := await opened.client.list_runs(RunFilter(before=place, limit=PAGE)):
-            pairs += [(row, await _history(opened, row)) for row in page if row.role == "orchestrator"]
-            place = (page[-1].created_at_us, page[-1].run_id)
-        return patches_in(pairs)
+        orchestrators = [row async for row in opened.runs() if row.role == "orchestrator"]
+        return patches_in([(row, await _recorded(opened, row)) for row in orchestrators])
 
 
-async def _history(opened: Session, row: RunRow) -> Sequence[Event]:
-    """A history that cannot be read must not hide the others."""
+async def _recorded(opened: Session, row: RunRow) -> Sequence[Event]:
+    """The patches of a run, without the rest of its history. One that cannot be read must not hide the others."""
     try:
-        return await opened.history(row.run_id)
+        return [event for event in await opened.history(row.run_id) if isinstance(event, PatchRecorded)]
     except StentError as error:
         note(f"run {one_line(row.run_id)} cannot be read: {one_line(error.message)}", style="yellow")
         return ()

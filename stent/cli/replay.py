@@ -19,12 +19,9 @@ from stent.cli.seed import fix_hash_seed
 from stent.cli.session import Session, session, settings_of
 from stent.cli.terminal import console, note, printable, report, write, write_json
 from stent.errors import CorruptHistoryError, NotConfiguredError, OptionError, StentError
-from stent.history.records import RunFilter
 from stent.inspect.portable import loads
 from stent.inspect.verdict import Finding, Verdict, judge, summary
 from stent.registry import default_registry
-
-PAGE = 500
 
 
 @click.command()
@@ -86,23 +83,14 @@ async def _judge_stored_runs(settings: Settings, references: Sequence[str]) -> l
     columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     verdicts: list[Verdict] = []
     async with session(settings) as opened:
-        ids = [(await opened.find(each)).run_id for each in references] or await _run_ids(opened)
+        ids = [(await opened.find(each)).run_id for each in references]
+        ids = ids or [row.run_id async for row in opened.runs()]
         with Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
             following = bar.add_task("", total=len(ids))
             for run_id in ids:
                 verdicts.append(await _judge_stored(opened, run_id))
                 bar.advance(following)
     return verdicts
-
-
-async def _run_ids(opened: Session) -> list[str]:
-    """The ids of all runs, newest first."""
-    found: list[str] = []
-    place: tuple[int, str] | None = None
-    while page := await opened.client.list_runs(RunFilter(before=place, limit=PAGE)):
-        found += [row.run_id for row in page]
-        place = (page[-1].created_at_us, page[-1].run_id)
-    return found
 
 
 async def _judge_stored(opened: Session, run_id: str) -> Verdict:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 
@@ -27,6 +27,7 @@ LAST = "@last"
 LAST_FAILED = "@last-failed"
 FAILED: tuple[Status, ...] = ("failed", "timed_out", "stalled")
 SHOWN_CANDIDATES = 5
+RUNS_A_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,14 @@ class Session:
             more = " and more" if len(found) > SHOWN_CANDIDATES else ""
             raise OptionError(f"several runs begin with {reference!r}: {shown}{more}", fix="give more of the id")
         return await self.client.get(found[0] if found else reference)
+
+    async def runs(self, *statuses: Status) -> AsyncIterator[RunRow]:
+        """All runs, or all of some states, newest first."""
+        wanted = RunFilter(statuses=statuses, limit=RUNS_A_PAGE)
+        while page := await self.client.list_runs(wanted):
+            for row in page:
+                yield row
+            wanted = replace(wanted, before=(page[-1].created_at_us, page[-1].run_id))
 
     async def history(self, run_id: str) -> list[Event]:
         """The events of a run; empty if there is none."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +34,14 @@ def test_runs_stalled_by_one_change_are_told_of_once(cli: Cli, monkeypatch: pyte
     assert result.stdout.endswith("2 stalled, 1 reason\n")
     (group,) = json.loads(cli("doctor", "--json").stdout)
     assert (2, ["r1", "r2"]) == (group["count"], sorted(group["runs"]))
+
+
+def test_a_run_that_is_stalled_because_its_rows_are_damaged_does_not_hide_the_others(shop: Cli, database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE stent_events SET payload = 7 WHERE run_id = 'waiting-1' AND seq = 1")
+        connection.execute("UPDATE stent_runs SET status = 'stalled', stall = 'damaged' WHERE run_id = 'waiting-1'")
+        connection.execute("UPDATE stent_runs SET status = 'stalled', stall = 'other' WHERE run_id = 'unbegun-1'")
+    (first, second) = json.loads(shop("doctor", "--json").stdout)
+    assert {("damaged", "waiting-1"), ("other", "unbegun-1")} == {
+        (group["reason"], *group["runs"]) for group in (first, second)
+    }

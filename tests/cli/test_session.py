@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from stent.cli import session
 from tests.cli.conftest import APP, Cli, data
 
 
@@ -53,3 +54,10 @@ def test_what_means_nothing_is_an_error(shop: Cli, reference: str, code: int) ->
 def test_the_last_of_none_is_not_found(cli: Cli, database: object) -> None:
     assert 0 == cli("run", f"{APP}:double", "[1]", "--detach").exit_code
     assert 3 == cli("show", "@last-failed").exit_code
+
+
+def test_commands_that_look_at_all_runs_read_them_in_pages(shop: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = data(shop("replay", "--all", "--app", APP, "--json"))
+    monkeypatch.setattr(session, "RUNS_A_PAGE", 2)
+    assert at_once == data(shop("replay", "--all", "--app", APP, "--json"))
+    assert 4 == len(at_once)
