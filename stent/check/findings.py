@@ -30,13 +30,12 @@ class Finding:
 
     def text(self, folder: Path) -> str:
         """The finding for a terminal; paths as seen from a folder."""
-        path = self.path.relative_to(folder) if self.path.is_relative_to(folder) else self.path
         used = f" (used by {self.orchestrator}())" if self.orchestrator != self.function else ""
         shown = self.source.strip()
         indent = len(self.source) - len(self.source.lstrip())
         caret = " " * (self.column - 1 - indent) + "^" * max(1, self.end_column - self.column)
         return (
-            f"{path}:{self.line}:{self.column}: {self.rule.code} {self.what} {self.rule.why}\n"
+            f"{self._path_from(folder)}:{self.line}:{self.column}: {self.rule.code} {self.what} {self.rule.why}\n"
             f"    in {self.function}(){used}\n"
             f"    {shown}\n"
             f"    {caret}\n"
@@ -45,14 +44,13 @@ class Finding:
 
     def facts(self, folder: Path) -> dict[str, Any]:
         """The finding as data."""
-        path = self.path.relative_to(folder) if self.path.is_relative_to(folder) else self.path
         return {
             "code": self.rule.code,
             "title": self.rule.title,
             "what": self.what,
             "why": self.rule.why,
             "fix": self.rule.fix,
-            "path": path.as_posix(),
+            "path": self._path_from(folder).as_posix(),
             "line": self.line,
             "column": self.column,
             "end_column": self.end_column,
@@ -60,6 +58,9 @@ class Finding:
             "orchestrator": self.orchestrator,
             "source": self.source.strip(),
         }
+
+    def _path_from(self, folder: Path) -> Path:
+        return self.path.relative_to(folder) if self.path.is_relative_to(folder) else self.path
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from stent.check.calls import unawaited_calls
 from stent.check.findings import Finding, Hit, finding_of
 from stent.check.names import Scope
 from stent.check.order import Order
-from stent.check.program import Program
+from stent.check.program import Program, decorator_of
 from stent.check.shared import orchestrated_changes, shared_uses
 from stent.check.source import Target
 from stent.check.uses import forbidden_uses
@@ -31,10 +31,10 @@ def check(target: Target) -> Report:
     program = Program(target.root)
     modules = [program.add(path) for path in target.files]
     durable = [
-        scope
+        program.scope(module, name)
         for module in modules
-        for name in module.functions
-        if program.is_durable(scope := program.scope(module, name))
+        for name, node in module.functions.items()
+        if decorator_of(module, node) is not None
     ]
     changed = orchestrated_changes(program, durable)
     orchestrators = [scope for scope in durable if program.is_orchestrator(scope)]

@@ -101,18 +101,17 @@ class Scope:
         for each in given:
             if each is not None:
                 self.bound[each.arg] = None
+        nodes = list(walk_own(self.node))
         shared: set[str] = set()
-        for node in walk_own(self.node):
-            if isinstance(node, ast.Global | ast.Nonlocal):
+        known: set[int] = set()
+        for node in nodes:
+            target, value = _binding(node)
+            if isinstance(target, ast.Name):
+                self.bound[target.id] = value if target.id not in self.bound else None
+                known.add(id(target))
+            elif isinstance(node, ast.Global | ast.Nonlocal):
                 shared.update(node.names)
-            elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-                self._bind_one(node.targets[0].id, node.value)
-            elif isinstance(node, ast.withitem) and isinstance(node.optional_vars, ast.Name):
-                self._bind_one(node.optional_vars.id, node.context_expr)
-            elif isinstance(node, ast.NamedExpr):
-                self._bind_one(node.target.id, node.value)
-        known = {id(node) for node in self._single_targets()}
-        for node in walk_own(self.node):
+        for node in nodes:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in known:
                 self.bound[node.id] = None
             elif isinstance(node, ast.ExceptHandler) and node.name:
@@ -120,19 +119,16 @@ class Scope:
         for name in shared:
             self.bound.pop(name, None)
 
-    def _bind_one(self, name: str, value: ast.expr) -> None:
-        self.bound[name] = value if name not in self.bound else None
 
-    def _single_targets(self) -> list[ast.expr]:
-        found: list[ast.expr] = []
-        for node in walk_own(self.node):
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                found.append(node.targets[0])
-            elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-                found.append(node.optional_vars)
-            elif isinstance(node, ast.NamedExpr):
-                found.append(node.target)
-        return found
+def _binding(node: ast.AST) -> tuple[ast.expr | None, ast.expr | None]:
+    """The target that a node binds to one value, and that value."""
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        return node.targets[0], node.value
+    if isinstance(node, ast.withitem):
+        return node.optional_vars, node.context_expr
+    if isinstance(node, ast.NamedExpr):
+        return node.target, node.value
+    return None, None
 
 
 def global_meaning(module: Module, name: str) -> str | None:

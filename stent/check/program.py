@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 from stent.check.names import INSTANCE, Scope, own_nodes
@@ -147,13 +146,6 @@ class Program:
                 if found is not None and found is not scope and self.is_durable(found):
                     return True
         return False
-
-    def orchestrators(self, module: Module) -> Iterator[Scope]:
-        """The orchestrators that a file defines."""
-        for name in module.functions:
-            scope = self.scope(module, name)
-            if self.is_durable(scope) and self.is_orchestrator(scope):
-                yield scope
 
     def reached_from(self, first: Scope) -> list[Scope]:
         """A function, the functions in it, and the helpers that they use; not other durable functions."""

@@ -21,13 +21,10 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(eq=False, slots=True)
 class Module:
-    """One file: its tree, its lines, and the names that it defines or imports."""
+    """One file: its lines, and the names that it defines or imports."""
 
     name: str
     path: Path
-    root: Path
-    """The folder that absolute imports start from."""
-    tree: ast.Module
     lines: list[str]
     imports: dict[str, str] = field(default_factory=dict)
     functions: dict[str, AnyFunction] = field(default_factory=dict)
@@ -49,7 +46,7 @@ def parse(path: Path, root: Path) -> Module:
     except (SyntaxError, ValueError) as error:
         place = f"{path}:{getattr(error, 'lineno', None) or 1}"
         raise UsageError(f"{place} cannot be read: {error}", fix="is it Python, of this version?") from error
-    module = Module(module_name(path, root), path, root, tree, text.splitlines())
+    module = Module(module_name(path, root), path, text.splitlines())
     module.imports.update(imports_in(tree, module))
     for name, node in _definitions(tree, ""):
         if isinstance(node, ast.ClassDef):

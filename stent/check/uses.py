@@ -65,9 +65,4 @@ def _canonical(meaning: str | None) -> str | None:
     meaning = meaning.replace(f"{INSTANCE}.", ".")
     if meaning.startswith("posixpath."):
         return f"os.path.{meaning.removeprefix('posixpath.')}"
-    if meaning == "datetime.date.now":
-        return None
     return meaning
-
-
-__all__ = ["forbidden_uses"]
