@@ -35,7 +35,6 @@ from stent.replay.matcher import Mismatch
 
 NEIGHBOURS = 3  # calls shown on either side of the one that does not fit
 TEXT_LIMIT = 60
-_NOWHERE = "the end of the turn"
 
 
 def describe_mismatch(function: Function, history: Sequence[Event], turn: Turn, mismatch: Mismatch) -> DivergenceError:

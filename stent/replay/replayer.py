@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from stent.errors import DivergenceError
-from stent.history.events import BOOKKEEPING, TERMINALS, Event, RoleCorrected, RunStarted, Turn, turns_of
+from stent.history.events import TERMINALS, Event, RoleCorrected, RunStarted, Turn, turns_of
 from stent.registry import Function
 from stent.replay.commands import Command
 from stent.replay.divergence import describe_mismatch
@@ -77,6 +77,3 @@ def fits(function: Function, history: Sequence[Event]) -> DivergenceError | None
         return error
     replayed.execution.close()
     return None
-
-
-__all__ = ["BOOKKEEPING", "Replayed", "fits", "is_closed", "is_orchestrator", "replay"]

@@ -20,6 +20,8 @@ class Rule:
     fix: str
 
 
+_APART = "put it into a durable function of its own"
+
 CLOCK = Rule("DET101", "wall clock", "reads the clock", "use Stent.now(): the same on every replay")
 SLEEP = Rule("DET102", "blocking sleep", "blocks the worker", 'use await Stent.sleep("1s") or asyncio.sleep()')
 CHANCE = Rule(
@@ -34,26 +36,11 @@ ENVIRONMENT = Rule(
     "reads the environment, which may be another one on replay",
     "read it in a durable function of its own",
 )
-FILES = Rule("DET105", "files", "does I/O, which a replay would do again", "put it into a durable function of its own")
-NETWORK = Rule(
-    "DET106",
-    "network and databases",
-    "does I/O, which a replay would do again",
-    "put it into a durable function of its own",
-)
-PROCESSES = Rule(
-    "DET107",
-    "processes",
-    "starts a process, which a replay would do again",
-    "put it into a durable function of its own",
-)
-THREADS = Rule("DET108", "threads", "starts work that replay cannot see", "put it into a durable function of its own")
-LOOP = Rule(
-    "DET109",
-    "real I/O awaited",
-    "waits for the outside world, which a replay would ask again",
-    "put it into a durable function of its own",
-)
+FILES = Rule("DET105", "files", "does I/O, which a replay would do again", _APART)
+NETWORK = Rule("DET106", "network and databases", "does I/O, which a replay would do again", _APART)
+PROCESSES = Rule("DET107", "processes", "starts a process, which a replay would do again", _APART)
+THREADS = Rule("DET108", "threads", "starts work that replay cannot see", _APART)
+LOOP = Rule("DET109", "real I/O awaited", "waits for the outside world, which a replay would ask again", _APART)
 SET_ORDER = Rule(
     "DET201",
     "order of a set",
@@ -83,7 +70,6 @@ RULES: tuple[Rule, ...] = (
     *(CLOCK, SLEEP, CHANCE, ENVIRONMENT, FILES, NETWORK, PROCESSES, THREADS, LOOP),
     *(SET_ORDER, IDENTITY, GLOBALS, UNAWAITED),
 )
-BY_CODE = {rule.code: rule for rule in RULES}
 
 
 def _names(module: str, names: str, rule: Rule) -> dict[str, Rule]:
