@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from stent.check.findings import Hit
-from stent.check.names import Scope, own_nodes
+from stent.check.names import Scope
 from stent.check.program import Program
 from stent.replay.rules import UNAWAITED
 
@@ -15,7 +15,7 @@ _ENDS_THE_RUN = "continue_as_new"
 
 def unawaited_calls(program: Program, scope: Scope) -> Iterator[Hit]:
     """Calls whose answer is thrown away at once, or kept under a name that is never read."""
-    nodes = own_nodes(scope)
+    nodes = scope.nodes
     read = {node.id for node in ast.walk(scope.node) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     for node in nodes:
         if isinstance(node, ast.Expr) or (

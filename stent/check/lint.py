@@ -43,8 +43,12 @@ def check(target: Target) -> Report:
         if not orchestrators:
             _check_is_there(durable, target.function)
     found: dict[tuple[str, int, int, str], Finding] = {}
+    seen: set[Scope] = set()
     for orchestrator in orchestrators:
         for scope in program.reached_from(orchestrator):
+            if scope in seen:
+                continue  # a helper of several is told of with the first
+            seen.add(scope)
             for hit in _hits(program, scope, changed):
                 finding = finding_of(hit, scope, orchestrator)
                 if not _is_waived(scope, finding):

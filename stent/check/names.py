@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from functools import cached_property
 
 from stent.check.source import FUNCTIONS, AnyFunction, Module, imports_in, walk_own
 
@@ -61,6 +62,26 @@ class Scope:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
                 return node.annotation
         return None
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """The nodes that run when the function does: its lambdas too, but no annotations and no inner functions."""
+        found: list[ast.AST] = []
+        waiting: list[ast.AST] = list(self.node.body)
+        while waiting:
+            node = waiting.pop(0)
+            found.append(node)
+            if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+                continue
+            children = [
+                child
+                for name, value in ast.iter_fields(node)
+                if name != "annotation"
+                for child in (value if isinstance(value, list) else [value])
+                if isinstance(child, ast.AST)
+            ]
+            waiting[:0] = children
+        return found
 
     @property
     def own_class(self) -> str | None:
@@ -160,26 +181,6 @@ def _alias(module: Module, value: ast.expr) -> str | None:
             made = f"{module.name}.{value.func.id}"
         return f"{made}{INSTANCE}" if made is not None and made.rpartition(".")[2][:1].isupper() else None
     return None
-
-
-def own_nodes(scope: Scope) -> list[ast.AST]:
-    """The nodes of a function that run when it does: its lambdas too, but no annotations and no inner functions."""
-    found: list[ast.AST] = []
-    waiting: list[ast.AST] = list(scope.node.body)
-    while waiting:
-        node = waiting.pop(0)
-        found.append(node)
-        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            continue
-        children = [
-            child
-            for name, value in ast.iter_fields(node)
-            if name != "annotation"
-            for child in (value if isinstance(value, list) else [value])
-            if isinstance(child, ast.AST)
-        ]
-        waiting[:0] = children
-    return found
 
 
 def builtin(scope: Scope, function: ast.expr) -> str | None:

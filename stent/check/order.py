@@ -12,7 +12,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from stent.check.findings import Hit
-from stent.check.names import Scope, builtin, own_nodes
+from stent.check.names import Scope, builtin
 from stent.check.program import Program
 from stent.check.sets import Sets
 from stent.replay.rules import IDENTITY, SET_ORDER, Rule
@@ -33,7 +33,7 @@ class Order:
     def __init__(self, program: Program, scope: Scope) -> None:
         self._program = program
         self._scope = scope
-        self._nodes = own_nodes(scope)
+        self._nodes = scope.nodes
         self._tainted: dict[str, Rule] = {}
         self._sets = Sets(scope)
         self._spread()
@@ -90,7 +90,7 @@ class Order:
         return any(
             isinstance(node, ast.Call) and self._program.is_durable_call(each, node)
             for each in self._program.reached_from(found)
-            for node in own_nodes(each)
+            for node in each.nodes
         )
 
     def _is_durable_function(self) -> bool:
@@ -100,12 +100,11 @@ class Order:
 
     def _spread(self) -> None:
         """Names that hold such a value, until nothing more is learnt."""
-        for _ in range(4):
+        known = -1
+        while known < len(self._tainted):
             known = len(self._tainted)
             for node in self._nodes:
                 self._learn(node)
-            if known == len(self._tainted):
-                return
 
     def _learn(self, node: ast.AST) -> None:
         if isinstance(node, ast.Assign):

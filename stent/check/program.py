@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from stent.check.names import INSTANCE, Scope, own_nodes
+from stent.check.names import INSTANCE, Scope
 from stent.check.source import FUNCTIONS, AnyFunction, Module, parse
 from stent.replay.rules import Rule
 
@@ -25,6 +25,7 @@ class Program:
         """By function: the rule that what it returns breaks, if that is recorded."""
         self._scopes: dict[int, Scope] = {}
         self._orchestrators: dict[int, bool] = {}
+        self._reached: dict[int, list[Scope]] = {}
 
     def add(self, path: Path) -> Module:
         """Read a file, once."""
@@ -135,7 +136,7 @@ class Program:
         return any(self._refers_to_durable(each) for each in self.reached_from(scope))
 
     def _refers_to_durable(self, scope: Scope) -> bool:
-        for node in own_nodes(scope):
+        for node in scope.nodes:
             if isinstance(node, ast.Call) and self.is_durable_call(scope, node):
                 return True
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
@@ -149,6 +150,12 @@ class Program:
 
     def reached_from(self, first: Scope) -> list[Scope]:
         """A function, the functions in it, and the helpers that they use; not other durable functions."""
+        known = self._reached.get(id(first.node))
+        if known is None:
+            known = self._reached[id(first.node)] = self._reach(first)
+        return known
+
+    def _reach(self, first: Scope) -> list[Scope]:
         reached: list[Scope] = []
         waiting = [first]
         while waiting:
@@ -157,7 +164,7 @@ class Program:
                 continue
             reached.append(scope)
             decorators = scope.node.decorator_list if scope is not first else []
-            for node in [*own_nodes(scope), *decorators]:
+            for node in [*scope.nodes, *decorators]:
                 found: Scope | None = None
                 if isinstance(node, FUNCTIONS):
                     found = self.scope(scope.module, f"{scope.qualified_name}.{node.name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from stent.check.names import Scope, builtin, own_nodes
+from stent.check.names import Scope, builtin
 
 _SETS = frozenset({"set", "frozenset"})
 _SET_METHODS = frozenset({"union", "intersection", "difference", "symmetric_difference", "copy"})
@@ -16,7 +16,7 @@ class Sets:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._nodes = own_nodes(scope)
+        self._nodes = scope.nodes
         self._visiting: set[str] = set()
 
     def is_set(self, node: ast.expr) -> bool:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from stent.check.findings import Hit
-from stent.check.names import Scope, own_nodes
+from stent.check.names import Scope
 from stent.check.program import Program
 from stent.replay.rules import GLOBALS
 
@@ -28,7 +28,7 @@ def shared_uses(scope: Scope, changed: set[tuple[str, str]]) -> Iterator[Hit]:
         if name not in told:
             told.add(name)
             yield Hit(GLOBALS, name, place)
-    for node in own_nodes(scope):
+    for node in scope.nodes:
         if not isinstance(node, ast.Name) or not isinstance(node.ctx, ast.Load) or node.id in told:
             continue
         if (scope.module.name, node.id) in changed and not scope.is_local(node.id):
@@ -38,9 +38,9 @@ def shared_uses(scope: Scope, changed: set[tuple[str, str]]) -> Iterator[Hit]:
 
 def _changes(scope: Scope) -> Iterator[tuple[str, ast.expr | ast.stmt]]:
     """The names of a function that mean something shared and that it changes."""
-    declared = {name for node in own_nodes(scope) if isinstance(node, ast.Global) for name in node.names}
+    declared = {name for node in scope.nodes if isinstance(node, ast.Global) for name in node.names}
     owner: ast.expr | None
-    for node in own_nodes(scope):
+    for node in scope.nodes:
         if isinstance(node, ast.Call):
             owner = _changed_owner(scope, node)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):

@@ -160,6 +160,9 @@ def _target_of(path: Path, function: str | None) -> Target:
 
 
 def _files_below(folder: Path) -> tuple[Path, ...]:
-    found = sorted(folder.rglob("*.py"))
-    hidden = [each for each in found if any(part.startswith(".") for part in each.relative_to(folder).parts)]
-    return tuple(each for each in found if each not in hidden)
+    """All but what is hidden or installed there: an environment is often kept in the folder of its project."""
+    return tuple(
+        each
+        for each in sorted(folder.rglob("*.py"))
+        if not any(part.startswith(".") or part == "site-packages" for part in each.relative_to(folder).parts)
+    )

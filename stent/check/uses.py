@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from stent.check.findings import Hit
-from stent.check.names import INSTANCE, Scope, own_nodes
+from stent.check.names import INSTANCE, Scope
 from stent.replay.rules import CHANCE, CLOCK, FORBIDDEN, FORBIDDEN_PACKAGES, NOW_WITHOUT_ARGUMENTS, THREADS
 
 _CLASSES = frozenset(name for name in FORBIDDEN if name.rpartition(".")[2][:1].isupper() or name == "socket.socket")
@@ -15,7 +15,7 @@ _CLASSES = frozenset(name for name in FORBIDDEN if name.rpartition(".")[2][:1].i
 def forbidden_uses(scope: Scope) -> Iterator[Hit]:
     """The uses in one function, each told once, by the longest name that says it."""
     told: set[int] = set()
-    for node in own_nodes(scope):
+    for node in scope.nodes:
         if id(node) in told:
             continue
         if isinstance(node, ast.Call):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,19 @@ def test_the_order_of_a_set_that_reaches_a_durable_call_or_the_result(found: Che
 def test_the_order_of_a_set_is_followed_through_names(found: Check) -> None:
     body = flow("found = []", "for name in names:", "    found.append(name)", "first = found[0]", "await pay(first)")
     assert [("DET201", 8)] == found(body.replace("flow()", "flow(names: set[str])"))
+
+
+def test_the_order_of_a_set_is_followed_through_names_in_any_order(found: Check) -> None:
+    names = "abcdefgh"
+    lines = [f"{name} = {before}" for before, name in pairwise(names)]
+    body = flow(
+        "a = 0",
+        "for _ in range(9):",
+        *[f"    {line}" for line in reversed(lines)],
+        "    a = list(names)",
+        "await pay(h)",
+    )
+    assert [("DET201", 14)] == found(body.replace("flow()", "flow(names: set[str])"))
 
 
 @pytest.mark.parametrize(

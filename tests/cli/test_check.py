@@ -85,6 +85,15 @@ def test_a_folder_is_checked_as_a_whole_and_two_targets_together() -> None:
     assert "2 orchestrators: 2 findings" in result.stdout
 
 
+def test_an_environment_in_the_folder_is_not_the_programs() -> None:
+    for place in (".venv/shop.py", "env/lib/site-packages/shop.py", "shop.py"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).write_text(DIRTY)
+    result = run(".")
+    assert result.stdout.startswith("shop.py:7:15")
+    assert "1 orchestrator: 1 finding" in result.stdout
+
+
 @pytest.mark.parametrize(("arguments", "code"), [([], 2), (["nowhere"], 3), (["shop:nothing"], 3), (["broken"], 2)])
 def test_what_cannot_be_checked(arguments: list[str], code: int) -> None:
     Path("shop.py").write_text(CLEAN)
