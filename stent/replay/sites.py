@@ -9,6 +9,8 @@ from stent.history.options import Site
 
 _CACHE_LIMIT = 50_000  # places in code, not calls: reached only by programs that keep generating code
 
+_OURS = frozenset({"stent", "asyncio", "contextlib"})
+
 _our_files: set[str] = set()
 _cache: dict[tuple[int, int], tuple[CodeType, Site]] = {}
 
@@ -45,12 +47,12 @@ def file_of(code: CodeType, module: str | None) -> str:
 
 
 def is_ours(frame: FrameType) -> bool:
-    """Whether a frame belongs to Stent or asyncio."""
+    """Whether a frame belongs to Stent or to what asyncio programs are made with. Known by the file after the first."""
     file = frame.f_code.co_filename
     if file in _our_files:
         return True
     module = frame.f_globals.get("__name__") or ""
-    if not (module.startswith(("stent.", "asyncio.", "contextlib")) or module in ("stent", "asyncio")):
+    if module.partition(".")[0] not in _OURS:
         return False
     if not file.startswith("<"):  # code without a file may be anybody's under the same name
         _our_files.add(file)

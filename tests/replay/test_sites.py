@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from types import CodeType
+from types import CodeType, FrameType
+from typing import Any
 
 import pytest
 
@@ -52,12 +53,23 @@ def test_frames_of_asyncio_and_of_ours_are_passed_over() -> None:
     source = "def call(inner):\n    return inner()\n"
     for module in ("asyncio.tasks", "stent.durable.function", "stent", "contextlib"):
         names: dict[str, object] = {"__name__": module}
-        exec(compile(source, "library.py", "exec"), names)
+        exec(compile(source, f"library/{module}.py", "exec"), names)  # its own file: what is ours is known by it
         site = names["call"](lambda: calling_site(1))  # type: ignore[operator]
         assert "tests/replay/test_sites.py" == site.file
 
 
-def test_a_module_that_only_begins_like_ours_is_the_users() -> None:
-    names: dict[str, object] = {"__name__": "stentorian.orders"}
+def frame_of(module: str) -> FrameType:
+    """A frame of code that has no file."""
+    names: dict[str, Any] = {"__name__": module}
     exec("import sys\nframe = sys._getframe()", names)
-    assert not is_ours(names["frame"])  # type: ignore[arg-type]
+    frame: FrameType = names["frame"]
+    return frame
+
+
+@pytest.mark.parametrize("module", ["stentorian.orders", "contextlib2"])
+def test_a_module_that_only_begins_like_ours_is_the_users(module: str) -> None:
+    assert not is_ours(frame_of(module))
+
+
+def test_code_without_a_file_is_whosever_module_it_is_in() -> None:
+    assert [True, False] == [is_ours(frame_of(module)) for module in ("stent.orders", "shop.orders")]
