@@ -11,7 +11,7 @@ from stent.check.findings import Finding, Hit, finding_of
 from stent.check.names import Scope
 from stent.check.order import Order
 from stent.check.program import Program, decorator_of
-from stent.check.shared import orchestrated_changes, shared_uses
+from stent.check.shared import shared_changes, shared_uses
 from stent.check.source import Target
 from stent.check.uses import forbidden_uses
 from stent.errors import UnregisteredFunctionError
@@ -36,7 +36,7 @@ def check(target: Target) -> Report:
         for name, node in module.functions.items()
         if decorator_of(module, node) is not None
     ]
-    changed = orchestrated_changes(program, durable)
+    changed = shared_changes(program, durable)
     orchestrators = [scope for scope in durable if program.is_orchestrator(scope)]
     if target.function is not None:
         orchestrators = [scope for scope in orchestrators if scope.qualified_name == target.function]

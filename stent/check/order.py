@@ -51,7 +51,7 @@ class Order:
             elif isinstance(node, ast.If | ast.While) and self._has_durable([*node.body, *node.orelse]):
                 if self._rule(node.test) is IDENTITY:
                     yield Hit(IDENTITY, ast.unparse(node.test), node.test)
-            elif isinstance(node, ast.Return) and node.value is not None and self._is_durable_function():
+            elif isinstance(node, ast.Return) and node.value is not None and self._program.is_durable(self._scope):
                 rule = self._rule(node.value)
                 if rule is not None:
                     yield Hit(rule, _short(node.value), node.value)
@@ -92,9 +92,6 @@ class Order:
             for each in self._program.reached_from(found)
             for node in each.nodes
         )
-
-    def _is_durable_function(self) -> bool:
-        return self._program.is_durable(self._scope)
 
     # -- where it comes from ---------------------------------------------------------------------------------------
 

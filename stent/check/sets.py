@@ -26,7 +26,7 @@ class Sets:
         if isinstance(node, ast.SetComp):
             return not self.is_steady(node.elt) and not _is_range(node.generators[0].iter)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd | ast.Sub | ast.BitXor):
-            return self.is_set(node.left) or self.is_set(node.right) or self._is_view(node.left)
+            return self.is_set(node.left) or self.is_set(node.right) or _is_view(node.left)
         if isinstance(node, ast.IfExp):
             return self.is_set(node.body) or self.is_set(node.orelse)
         if isinstance(node, ast.Call):
@@ -67,12 +67,6 @@ class Sets:
                 if is_filling and not all(self.is_steady(each) or self._is_steady_source(each) for each in node.args):
                     return True
         return False
-
-    def _is_view(self, node: ast.expr) -> bool:
-        """`a.keys() & b.keys()` is a set."""
-        return (
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("keys", "items")
-        )
 
     def _are_steady(self, nodes: list[ast.expr]) -> bool:
         return all(self.is_steady(each) for each in nodes)
@@ -125,6 +119,11 @@ def _is_set_annotation(node: ast.expr) -> bool:
 def _is_steady_container(node: ast.expr) -> bool:
     entry = node.slice if isinstance(node, ast.Subscript) else None
     return isinstance(entry, ast.Name) and entry.id in _STEADY_TYPES
+
+
+def _is_view(node: ast.expr) -> bool:
+    """`a.keys() & b.keys()` is a set."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("keys", "items")
 
 
 def _is_empty_set(node: ast.expr) -> bool:

@@ -16,9 +16,10 @@ _CHANGING = frozenset(
 )
 
 
-def changed_names(scopes: Iterable[Scope]) -> set[tuple[str, str]]:
-    """(module, name) of the globals that these functions change."""
-    return {(scope.module.name, name) for scope in scopes for name, _ in _changes(scope)}
+def shared_changes(program: Program, durable: Iterable[Scope]) -> set[tuple[str, str]]:
+    """(module, name) of the globals that durable functions change, orchestrators and activities alike."""
+    reached = (scope for each in durable for scope in program.reached_from(each))
+    return {(scope.module.name, name) for scope in reached for name, _ in _changes(scope)}
 
 
 def shared_uses(scope: Scope, changed: set[tuple[str, str]]) -> Iterator[Hit]:
@@ -78,8 +79,3 @@ def _shared_defaults(scope: Scope) -> set[str]:
     pairs = [*zip(reversed(named), reversed(arguments.defaults), strict=False)]
     pairs += [(each, value) for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value]
     return {each.arg for each, value in pairs if isinstance(value, ast.List | ast.Dict | ast.Set)}
-
-
-def orchestrated_changes(program: Program, scopes: Iterable[Scope]) -> set[tuple[str, str]]:
-    """The globals that durable functions change, orchestrators and activities alike."""
-    return changed_names(reached for scope in scopes for reached in program.reached_from(scope))
