@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stent.durable import calls
+from stent.errors import RunConflictError
 from stent.history.events import CallCompleted, SignalReceived
 from stent.history.operations import Append, Operation, Outcome, PutMessage
 from stent.history.records import Message
@@ -327,3 +328,28 @@ async def test_what_is_offered_while_a_write_is_in_flight_is_written_next(world:
     worker.runs.pump(held)
     assert held.offers, "the write in flight does not take it along"
     await world.until(lambda: not held.offers and not held.is_committing)
+
+
+@pytest.mark.parametrize("flow", ["a call", "a map"])
+async def test_a_child_whose_id_is_taken_is_answered_at_once(world: World, flow: str) -> None:
+    """The answer lies in the inbox of a run that is held here: time stands still, so only a hint leads to it."""
+
+    @world.durable(role="orchestrator")
+    async def child(number: int) -> int:
+        return number
+
+    @world.durable
+    async def call_one() -> list[Any]:
+        return list(await asyncio.gather(child.options(id="taken")(2), return_exceptions=True))
+
+    @world.durable
+    async def map_three() -> list[Any]:
+        return await calls.map(child, [1, 2, 3], return_exceptions=True)
+
+    worker = await world.node.work()
+    await world.call(child, 0, run_id="taken" if flow == "a call" else "parent.1.1")
+    await world.until(lambda: not (worker._must_look or worker._may_claim))
+    await asyncio.sleep(0.02)  # whatever it was about to look for, it has found
+    found = await world.call(call_one if flow == "a call" else map_three, run_id="parent")
+    expected = [RunConflictError] if flow == "a call" else [int, RunConflictError, int]
+    assert expected == [type(one) for one in found]
