@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from stent.history import events, wire
 from stent.history.events import (
     EVENT_CODES,
     CallCompleted,
+    CallOptions,
     CallScheduled,
     Event,
     RunCompleted,
@@ -155,6 +156,36 @@ def test_what_is_kept_of_bodies_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         wire.decode(row_of(CallScheduled(1, 2, 3, f"f{number}", Payload(1, b"[]"), "activity")))
         wire.decode(row_of(CallScheduled(1, 2, 3, "f", Payload(1, b"[]"), "activity", child_run=f"r{number}")))
         assert 1 <= len(wire._read_bodies) <= 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"function": "g"},
+        {"role": "orchestrator"},
+        {"path": "0.2"},
+        {"site": Site("a.py", 8, "main")},
+        {"options": CallOptions(priority=7)},
+        {"child_run": "r"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_calls_that_differ_in_one_thing_are_told_apart(change: dict[str, Any]) -> None:
+    """The text of a call is kept for the next one that says the same: here each time after one that says nearly so."""
+    options = CallOptions(priority=3)
+    usual = CallScheduled(1, 2, 3, "f", Payload(1, b"[]"), "activity", "0.1", Site("a.py", 7, "main"), options)
+    for event in (usual, replace(usual, **change), usual):
+        assert event == wire.decode(row_of(event))
+
+
+def test_options_that_come_to_lie_where_others_lay_are_their_own() -> None:
+    """Options are known again by their address, which may be that of some that are gone."""
+    for number in range(100):
+        event = CallScheduled(1, 2, 3, "f", Payload(1, b"[]"), "activity", options=CallOptions(priority=number))
+        found = wire.decode(row_of(event))
+        assert isinstance(found, CallScheduled)
+        assert number == found.options.priority
+        del event, found
 
 
 # -- versions --------------------------------------------------------------------------------------------------------
