@@ -27,6 +27,7 @@ from stent.history.events import (
     Site,
     Turn,
     indexes_of,
+    placed,
     ranges_of,
     split_ranges,
     turns_of,
@@ -84,6 +85,13 @@ def test_payload_fields_are_the_payloads(kind: type[Event]) -> None:
     """One payload a type, and the table names it: it is stored apart, and compared and read by the codec."""
     payloads = [field.name for field in dataclasses.fields(kind) if field.type in ("Payload", Payload)]
     assert [PAYLOAD_FIELDS[kind]] if kind in PAYLOAD_FIELDS else [] == payloads
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_event_that_gets_its_place_says_all_that_it_said(kind: type[Event]) -> None:
+    """Whatever its fields hold, so here each one holds something of its own."""
+    event = kind(*[object() for _ in dataclasses.fields(kind)])
+    assert dataclasses.replace(event, seq=7, at_us=9) == placed(event, 7, 9)
 
 
 def test_a_delivery_never_ends_a_run() -> None:

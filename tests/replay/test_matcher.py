@@ -120,6 +120,16 @@ def test_the_first_mismatch_is_kept() -> None:
     assert wishes.CancelCall(2) == matcher.mismatch.actual
 
 
+def test_a_turn_that_does_not_fit_gives_no_commands() -> None:
+    """What such a program wants beyond its history must not be done."""
+    event = recorded(wishes.CancelCall(1))
+    matcher = Matcher()
+    matcher.begin((event,), is_open=True)
+    for number in (2, 3):
+        matcher.take(wishes.CancelCall(number))
+    assert [] == matcher.end()
+
+
 def test_an_argument_of_another_type_is_another_argument() -> None:
     def event(value: Any) -> CallScheduled:
         return CallScheduled(1, 1, 1, PAY.name, encode([value], TYPES), "activity")
