@@ -120,6 +120,37 @@ async def test_listeners_hear_of_changes_at_once_and_of_nothing_at_the_poll(worl
     assert [] == heard
 
 
+def define(world: World, name: str) -> None:
+    async def body() -> None: ...
+
+    world.durable(body, name=name)
+
+
+async def test_a_function_that_is_defined_is_news_for_all_who_listen(world: World) -> None:
+    """Also for whoever listened before somebody else began to."""
+    first: list[bool] = []
+    second: list[bool] = []
+    world.link.listen(first.append)
+    world.clock.advance(WATCH_INTERVAL_US)
+    first.clear()
+    define(world, "one")
+    world.link.listen(second.append)
+    world.clock.advance(WATCH_INTERVAL_US)
+    assert [True] == first
+    define(world, "two")
+    world.clock.advance(WATCH_INTERVAL_US)
+    assert ([True, True], True) == (first, second[-1])
+
+
+async def test_what_was_defined_before_anybody_listened_is_no_news(world: World) -> None:
+    heard: list[bool] = []
+    world.link.store.changed()  # that the tables were made is heard once
+    define(world, "one")
+    world.link.listen(heard.append)
+    world.clock.advance(WATCH_INTERVAL_US)
+    assert [] == heard
+
+
 async def test_a_store_that_cannot_say_whether_it_changed_is_still_polled(world: World, slow: Slow) -> None:
     heard: list[bool] = []
     slow.is_blind = True
