@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from stent.backends import StoreBackend
 from stent.codec import decode
 from stent.history import wire
 from stent.history.events import RunCompleted, TimerFired, TimerStarted
-from stent.inspect.invariants import check
+from stent.inspect.invariants import Ledger as Acknowledged, check
 from stent.registry import default_registry
 from tests.crash.ledger import Line, most_at_once
 from tests.crash.place import DATABASE, ledger
@@ -36,6 +37,16 @@ def check_folder(folder: Path, names: Sequence[str], backend: StoreBackend) -> N
     assert sum(FLOWS[name].run_count for name in names) == len(states), "no run was lost, and none was made up"
     assert [0] * len(EMPTY_AT_THE_END) == left, EMPTY_AT_THE_END
     check_histories(list(states), names, backend)
+
+
+def check_acknowledged(folder: Path) -> None:
+    """Whatever was killed, and before anybody repeats anything: what a client was told is done is there."""
+    lines = ledger().read()
+    starts = [line.function for line in lines if line.what == "started"]
+    signals = [(line.function, line.key) for line in lines if line.what == "told"]
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as connection:
+        if starts:
+            assert [] == [str(violation) for violation in check(connection, Acknowledged(starts, signals))]
 
 
 EMPTY_AT_THE_END = ("stent_ready", "stent_sleeping", "stent_inbox")

@@ -176,6 +176,7 @@ async def carry_out(backend: StoreBackend, names: Sequence[str]) -> None:
             for signal_name, value, key in FLOWS[name].signals:
                 if not (await executor.state_of(name)).is_ended:
                     await executor.send_signal(name, signal_name, value, key=key)
+                    ledger().write("told", name, f"signal-{key}")
         for name in names:
             assert FLOWS[name].expected == (await executor.wait_for(name)).unwrap(), name
 

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.crash.checks import check_folder
+from tests.crash.checks import check_acknowledged, check_folder
 from tests.crash.place import enter
 from tests.crash.processes import children
 from tests.crash.program import FLOWS, carry_out
@@ -17,10 +17,12 @@ ALL = tuple(FLOWS)
 
 async def killed_and_gone_on(folder: Path, names: Sequence[str], fault: Fault) -> bool:
     """Kill a process at a commit, let this one go on, and check; False if it was done before it came to that commit."""
+    enter(folder)
     async with children() as started:
         child = await started.start("tests.crash.program", folder, ",".join(names), fault.side, fault.commit)
         status = await child.ended()
     assert status in (0, -signal.SIGKILL), f"the process ended with {status}"
+    check_acknowledged(folder)
     await go_on(folder, names)
     return status != 0
 
