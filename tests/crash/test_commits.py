@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import pytest
 
 from stent import Stent
 from stent.backends import SQLiteBackend
+from stent.worker import strays
 from tests.crash.place import enter
 from tests.crash.processes import until_event
 from tests.crash.rounds import ALL, go_on, killed_and_gone_on, unsure_and_gone_on
@@ -64,6 +66,22 @@ async def test_a_signal_whose_answer_is_lost_is_still_known_as_the_first_one_wit
         store.fault = Fault("unsure", store.commit_count + 1)
         assert await executor.send_signal(run_id, "word", "first", key="k1")
         assert not await executor.send_signal(run_id, "word", "first", key="k1")
+        assert ["first"] == (await executor.wait_for(run_id, expiry=10)).unwrap()
+
+
+@pytest.mark.parametrize("key", [None, "k1"])
+async def test_a_signal_whose_answer_is_lost_reaches_its_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    """Written again, it is there already; but nobody was told of it when it came. Nobody looks for another reason."""
+    monkeypatch.setattr(strays, "INTERVAL_US", 3_600_000_000)
+    backend, store = watched_backend(enter(tmp_path))
+    async with Stent.bootstrap(backend, poll_interval="1h") as executor:
+        run_id = await executor.dispatch(collect, 1)
+        await until_event(executor, run_id, "SignalAwaited")
+        await asyncio.sleep(0.1)  # whatever the worker was about to look for, it has found
+        store.fault = Fault("unsure", store.commit_count + 1)
+        await executor.send_signal(run_id, "word", "first", key=key)
         assert ["first"] == (await executor.wait_for(run_id, expiry=10)).unwrap()
 
 
