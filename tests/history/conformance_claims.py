@@ -336,6 +336,22 @@ class TestLimits:
         rig.share("a", *(call("a", number, limit_key=key) for number, key in ((1, "slow"), (2, "slow"), (3, "slower"))))
         assert [("a", 1, -1), ("a", 3, -1)] == rig.claim_places()
 
+    def test_what_a_limit_blocks_takes_no_room(self, rig: Rig) -> None:
+        """However much of it stands in front."""
+        rig.register(slow=1)
+        rig.hold("a")
+        rig.share("a", *(call("a", number, limit_key="slow") for number in range(1, 9)), call("a", 9))
+        assert [("a", 1, -1)] == rig.claim_places(slots=1)
+        assert [("a", 9, -1)] == rig.claim_places(slots=4)
+
+    def test_nor_do_runs(self, rig: Rig) -> None:
+        rig.register(slow=1)
+        for number in range(8):
+            rig.start(f"{number}", "shop.pay", "activity", limit_key="slow")
+        rig.start("z", "shop.pay", "activity")
+        assert ["0"] == rig.claim_ids(slots=1)
+        assert ["z"] == rig.claim_ids(slots=4)
+
     def test_what_one_worker_cannot_do_does_not_use_up_the_limit(self, rig: Rig) -> None:
         rig.register(slow=1)
         rig.hold("a")

@@ -353,3 +353,25 @@ async def test_a_child_whose_id_is_taken_is_answered_at_once(world: World, flow:
     found = await world.call(call_one if flow == "a call" else map_three, run_id="parent")
     expected = [RunConflictError] if flow == "a call" else [int, RunConflictError, int]
     assert expected == [type(one) for one in found]
+
+
+async def test_a_parents_cancel_reaches_the_last_run_of_a_chain_at_once(world: World) -> None:
+    """It is put into the inbox of another run than the one that was called, so that one has to be told."""
+
+    @world.durable(role="orchestrator")
+    async def relay(left: int) -> None:
+        if left == 0:
+            await asyncio.sleep(3600)
+        calls.continue_as_new(left - 1)
+
+    @world.durable
+    async def parent() -> None:
+        await relay.options(id="chain")(2)
+
+    worker = await world.node.work()
+    await world.start(parent, run_id="parent")
+    await world.until(lambda: "TimerStarted" in world.types_of("chain~3"))
+    await world.until(lambda: not (worker._must_look or worker._may_claim))
+    await asyncio.sleep(0.02)  # whatever it was about to look for, it has found
+    await world.cancel("parent")
+    assert "RunCancelled" == (await world.outcome("chain~3")).event.type

@@ -19,7 +19,9 @@ from stent.clock import SystemClock
 from stent.history import wire
 from stent.history.events import indexes_of
 from stent.history.operations import Append, Appended, Fenced, PutMessage, Release
+from stent.history.sql import postgres_writes
 from stent.history.sql.postgres import PostgresStore
+from stent.history.sql.postgres_talk import Statement
 from tests.history.rig import Rig, call, part, scheduled, signal, token
 
 pytestmark = pytest.mark.slow
@@ -72,6 +74,25 @@ class Gauge:
         with self.lock:
             self.now -= len(names)
             self.done.update(names)
+
+
+def test_a_limit_that_was_not_locked_lets_nobody_through(
+    database: str, open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its first call came between the question what is open and the claim: such a count would be a guess."""
+    (rig,) = rigs(database, open_store, 1)
+    rig.register("w1", LONG_US, slow=5)
+    rig.start("a")
+    (run,) = rig.claim_runs()
+    rig.share(run.run_id, call("a", 1, limit_key="slow"), call("a", 2))
+    rig.start("b", "shop.pay", "activity", limit_key="slow")
+    with monkeypatch.context() as patch:
+        patch.setattr(postgres_writes, "lock_limits", lambda *_: Statement("SELECT NULL WHERE false"))
+        assert [("a", 2, -1)] == rig.claim_places()
+        assert [] == rig.claim_ids()
+        assert [] == rig.claim_ids(only=("b",))
+    assert [("a", 1, -1)] == rig.claim_places()
+    assert ["b"] == rig.claim_ids()
 
 
 @pytest.mark.parametrize("limit", [1, 3])

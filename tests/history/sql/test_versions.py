@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from stent.errors import SchemaVersionError, StoreUnavailableError
-from stent.history.operations import ClaimRuns, RegisterWorker, RenewWorker, StartRun
+from stent.history.operations import ClaimCalls, ClaimRuns, RegisterWorker, RenewWorker, StartRun
 from stent.history.sql import migrations as migrations_module, sqlite as sqlite_module, versions
 from stent.history.sql.migrations import FOLDER, migrations, newest
 from stent.history.sql.postgres import PostgresStore
@@ -244,7 +244,13 @@ def test_alembic_is_imported_only_when_a_database_is_behind(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "operation", [ClaimRuns("w", ALL, 10, 10), RegisterWorker("w", "h", 1, 5, None, ()), RenewWorker("w", 5)]
+    "operation",
+    [
+        ClaimRuns("w", ALL, 10, 10),
+        ClaimCalls("w", ALL, 10),
+        RegisterWorker("w", "h", 1, 5, None, ()),
+        RenewWorker("w", 5),
+    ],
 )
 def test_a_worker_refuses_a_version_that_it_does_not_know_and_goes_on_when_it_fits(
     database: Database, operation: Any
