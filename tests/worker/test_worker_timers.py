@@ -13,6 +13,7 @@ from stent.history.events import SignalReceived, TimerFired, TimerStarted
 from stent.history.operations import Operation, Outcome, ReapWorkers
 from stent.history.records import Message
 from stent.history.sql.sqlite import SQLiteStore
+from stent.retry import RetryPolicy
 from tests.worker.desk import payload
 from tests.worker.world import World
 
@@ -53,6 +54,15 @@ async def until_it_sleeps(world: World, run_id: str) -> int:
     return due_of(world, run_id)
 
 
+async def settled(world: World, run_id: str) -> None:
+    """Whatever the worker was about to do for a run is done."""
+    worker = world.node.worker
+    assert worker is not None
+    await asyncio.sleep(0.02)
+    held = worker.runs.held.get(run_id)
+    await world.until(lambda: held is None or held.is_dropped or not (held.is_committing or held.deliveries))
+
+
 async def assert_wakes_just_at(world: World, run_id: str, due_us: int) -> None:
     """Not a microsecond early, though everybody looks; and then at once."""
     world.clock.advance(due_us - 1 - world.clock.now_us())
@@ -60,7 +70,7 @@ async def assert_wakes_just_at(world: World, run_id: str, due_us: int) -> None:
     assert worker is not None
     worker._on_news(True)
     worker.runs.wake_due()
-    await asyncio.sleep(0.05)
+    await settled(world, run_id)
     assert "TimerFired" not in world.types_of(run_id)
     world.clock.advance(1)
     assert "rested" == (await world.outcome(run_id)).value
@@ -113,7 +123,7 @@ async def test_a_due_time_outlives_the_worker(world: World, ends: str, away_s: i
     now_us = world.clock.now_us()
     await world.node.work()
     if now_us < due_us:
-        await asyncio.sleep(0.02)
+        await settled(world, run_id)
         await assert_wakes_just_at(world, run_id, due_us)
     else:
         assert "rested" == (await world.outcome(run_id)).value, "what is overdue comes at once"
@@ -133,7 +143,66 @@ async def test_whatever_wakes_a_run_does_not_bring_its_timer_forward(world: Worl
     world.clock.advance(due_us - 1 - world.clock.now_us())
     await world.tell(Message(run_id, "k", SignalReceived(0, 0, "go", payload("went"), "k")))
     await world.until(lambda: "SignalReceived" in world.types_of(run_id))
-    await asyncio.sleep(0.02)
+    await settled(world, run_id)
     assert "TimerFired" not in world.types_of(run_id)
     world.clock.advance(1)
     assert ["went", "rested"] == (await world.outcome(run_id)).value
+
+
+@pytest.mark.parametrize("flow", ["a call", "an item"])
+async def test_whatever_wakes_a_run_does_not_bring_a_retry_forward(world: World, flow: str) -> None:
+    tries: list[int] = []
+
+    @world.durable(retry_policy=RetryPolicy(max_attempts=2, initial_delay=30.0, jitter=0.0))
+    async def shaky(name: str) -> str:
+        tries.append(world.clock.now_us())
+        if len(tries) == 1:
+            raise ConnectionError("not yet")
+        return name
+
+    @world.durable
+    async def program() -> list[str]:
+        work = asyncio.ensure_future(shaky("done") if flow == "a call" else calls.map(shaky, ["done"]))
+        await calls.wait_for_signal("go")
+        found = await work
+        return [found] if isinstance(found, str) else found
+
+    worker = await world.node.work()
+    run_id = await world.start(program)
+    await world.until(lambda: "CallAttemptFailed" in world.types_of(run_id))
+    began_us = tries[0]
+    world.clock.advance(began_us + NAP_US - 1 - world.clock.now_us())
+    await world.tell(Message(run_id, "k", SignalReceived(0, 0, "go", payload("went"), "k")))
+    await world.until(lambda: "SignalReceived" in world.types_of(run_id))
+    held = worker.runs.held.get(run_id)
+    assert held is not None
+    worker.runs._wake(held)  # as whatever else falls due in this moment does
+    await settled(world, run_id)
+    assert [began_us] == tries
+    world.clock.advance(1)
+    await world.until(lambda: len(tries) == 2)
+    assert [began_us, began_us + NAP_US] == tries
+    await world.until(
+        lambda: "RunCompleted" in world.types_of(run_id), tick_us=5_000
+    )  # outcomes of items wait a little
+    assert ["done"] == (await world.outcome(run_id)).value
+
+
+async def test_a_run_is_not_timed_out_before_its_deadline(world: World) -> None:
+    @world.durable(role="orchestrator")
+    async def wait() -> None:
+        await asyncio.sleep(3_600)
+
+    worker = await world.node.work()
+    run_id = await world.start(wait, max_duration_us=5 * SECOND_US)  # soon: the run is not given back before
+    await world.until(lambda: "DeadlineSet" in world.types_of(run_id))
+    deadline_us = world.history(run_id)[0].at_us + 5 * SECOND_US
+    world.clock.advance(deadline_us - 1 - world.clock.now_us())
+    held = worker.runs.held.get(run_id)
+    assert held is not None
+    worker.runs._wake(held)
+    await settled(world, run_id)
+    assert "RunTimedOut" not in world.types_of(run_id)
+    world.clock.advance(1)
+    event = (await world.outcome(run_id)).event
+    assert ("RunTimedOut", deadline_us) == (event.type, event.at_us)
