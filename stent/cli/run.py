@@ -115,15 +115,7 @@ async def _run(settings: Settings, wish: Wish) -> int:
 async def _serving(opened: Session, concurrency: int) -> AsyncIterator[asyncio.Task[None]]:
     """A worker in this process; its task, which only ends by itself if the worker fails."""
     lifecycle = WorkerLifecycle()
-    options = worker_options(
-        max_concurrency=concurrency,
-        queues=None,
-        tags=None,
-        lease_duration="10s",
-        poll_interval=1.0,
-        grace=1.0,
-        until_idle=False,
-    )
+    options = worker_options(concurrency)
     working = asyncio.create_task(Serving(opened.client).serve(options, lifecycle), name="stent-worker")
     try:
         await _with(working, lifecycle.wait_until_ready())

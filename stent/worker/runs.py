@@ -173,7 +173,7 @@ class Runs:
             held.keys.discard(key)
         effects: Iterable[Effect] = plan.effects
         if outcome.taken or outcome.led_on:
-            effects = _as_written(plan, outcome, self.placement)
+            effects = _as_written(plan, outcome)
         for effect in effects:
             self._carry_out(held, effect)
         if outcome.taken:
@@ -320,14 +320,14 @@ class Runs:
         _close_program(held)
 
 
-def _as_written(plan: Plan, outcome: Appended, placement: Placement) -> Iterator[Effect]:
-    """The effects of a plan of which the store wrote a part in another way."""
+def _as_written(plan: Plan, outcome: Appended) -> Iterator[Effect]:
+    """The effects of a plan of which the store wrote a part in another way: a child that is not ours is not adopted."""
     taken = [plan.append.children[place] for place in outcome.taken]
     led_on = {plan.append.messages[place]: run_id for place, run_id in outcome.led_on}
     for effect in plan.effects:
         match effect:
             case Adopt(run, _) if run in taken:
-                placement.settle(run.run_id)
+                continue
             case Tell(message) if message in led_on:
                 yield Tell(replace(message, run_id=led_on[message]))
             case _:

@@ -246,7 +246,7 @@ async def test_a_lease_that_was_lost_meanwhile_ends_it(world: World, store: Late
     store.before_reading = lambda: store.commit([GiveBack(worker.worker_id, ("run",))])
     store.late = "run"
     await world.start(at_once, run_id="run")
-    await world.until(lambda: bool(store.refused) and not worker.runs._readings)
+    await world.until(lambda: bool(store.refused) and "run" not in worker.runs.held)
     worker._on_news(True)
     assert "RunCancelled" == (await world.outcome("run")).event.type
     assert {0, 3} == {row.epoch for row in world.node.store.read_rows("run")}, "not by who held it first"

@@ -67,7 +67,7 @@ def damaged(what: str, column: str, value: Any, run_id: Any = None, seq: Any = N
     place = ", ".join(f"{name} {given}" for name, given in (("run", run_id), ("seq", seq)) if given is not None)
     return CorruptHistoryError(
         f"{f'{place}: ' if place else ''}{what} is damaged, column {column!r} cannot hold {_label(column, value)}",
-        fix="restore the database from a backup; other runs are not affected",
+        fix="restore the database from a backup",
         run_id=run_id,
         seq=seq,
         column=column,
