@@ -235,7 +235,10 @@ class Client:
         return put.result == "delivered" or key is None  # nobody else has a key that was made here
 
     async def cancel(self, run_id: str, reason: str = "") -> bool:
-        """Ask a run, or the one that goes on in its place, to stop; False if it had ended. Until it is read, twice is once."""
+        """Ask a run, or the one that goes on in its place, to stop; False if it had ended.
+
+        Until it is read, twice is once.
+        """
         put = await self._put(Message(run_id, "cancel", CancelRequested(0, 0, reason, self._ids.token().hex())))
         return put.result != "ended"
 
