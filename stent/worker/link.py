@@ -35,7 +35,7 @@ log = get_logger(__name__)
 T = TypeVar("T")
 P = ParamSpec("P")
 
-WATCH_INTERVAL_US = 20_000  # two stat calls, and waking the loop for them: 0.9 % of a core at this rate (2026-11)
+WATCH_INTERVAL_US = 20_000  # two stat calls, and waking the loop for them: most of what an idle worker takes
 QUIET_US = 1_000_000  # nothing was heard for so long: look half as often, for half of that
 POLL_INTERVAL_US = 1_000_000  # the safety net under the hints
 READER_THREADS = 2
