@@ -72,19 +72,30 @@ def baseline(folder: Path, scale: float) -> dict[str, Any]:
 
 @dataclass
 class Counted:
-    """Commits and statements of the writing connection since the last `reset`."""
+    """Commits and statements of the writing connection since the last `reset`.
+
+    A statement outside a transaction is one of its own, and so a commit; a PRAGMA is none.
+    """
 
     commits: int = 0
     statements: int = 0
+    _is_in_transaction: bool = False
 
     def reset(self) -> None:
         self.commits = self.statements = 0
 
     def see(self, statement: str) -> None:
-        if statement == "COMMIT":
-            self.commits += 1
-        elif not statement.startswith("BEGIN"):
-            self.statements += 1
+        match statement.split(maxsplit=1)[0]:
+            case "BEGIN":
+                self._is_in_transaction = True
+            case "COMMIT":
+                self.commits += 1
+                self._is_in_transaction = False
+            case "INSERT" | "UPDATE" | "DELETE":
+                self.statements += 1
+                self.commits += not self._is_in_transaction
+            case _:
+                self.statements += 1
 
 
 @contextlib.asynccontextmanager

@@ -92,6 +92,20 @@ class Append(NamedTuple):
     release: Release | None = None
     next_run: str | None = None
 
+    @property
+    def adds_events_only(self) -> bool:
+        """Whether nothing but the run's own events is written."""
+        return bool(self.rows) and not (
+            self.consumed
+            or self.children
+            or self.messages
+            or self.shared
+            or self.withdrawn
+            or self.status
+            or self.release
+            or self.next_run
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:

@@ -2,6 +2,8 @@
 
 Rules of this file:
 - operations of one caller are applied in the order in which they were submitted;
+- a large batch is answered in two halves, the second when the first has had its turn: their next writes then come one
+  after the other, so that neither the event loop nor the disk waits for the other;
 - a submission is answered exactly once, on the loop that submitted it: with its outcome, or with an error;
 - while the store cannot be written (disk full, locked, unreachable, migrated to a version that this Stent does not
   know) nothing is lost: the batch is tried again with growing pauses until it succeeds or the committer is closed;
@@ -27,6 +29,7 @@ log = get_logger(__name__)
 Answer: TypeAlias = Callable[[Any, BaseException | None], None]
 
 MAX_BATCH = 512  # operations a transaction: a longer one makes everybody behind it wait
+IN_HALVES_FROM = 16  # from here on a batch is answered in halves: while one is written, the event loop has the other
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 2.0
 MIN_CHORE_WAIT_S = 0.001
@@ -215,7 +218,7 @@ class Committer:
             for submission in batch:
                 self._write([submission])
             return
-        _answer_all(batch, outcomes, None)
+        _answer_all(batch, outcomes, None, in_halves=len(batch) >= IN_HALVES_FROM and self._queue.empty())
 
     def _commit(self, operations: Sequence[Operation]) -> list[Outcome]:
         pause_s = FIRST_PAUSE_S
@@ -235,23 +238,36 @@ class Committer:
                 return outcomes
 
 
-def _answer_all(batch: Sequence[_Submission], outcomes: Sequence[Outcome | None], error: BaseException | None) -> None:
+def _answer_all(
+    batch: Sequence[_Submission],
+    outcomes: Sequence[Outcome | None],
+    error: BaseException | None,
+    *,
+    in_halves: bool = False,
+) -> None:
     """Hand the outcomes over, with one wake-up a loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Answer, Outcome | None]]] = {}
     for submission, outcome in zip(batch, outcomes, strict=True):
         by_loop.setdefault(submission.loop, []).append((submission.answer, outcome))
     for loop, answers in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_call_answers, loop, answers, error)
+            loop.call_soon_threadsafe(_call_answers, loop, answers, error, len(answers) // 2 if in_halves else 0)
         except RuntimeError:
             continue  # that loop is closed: nobody is left to be told
 
 
 def _call_answers(
-    loop: asyncio.AbstractEventLoop, answers: Sequence[tuple[Answer, Outcome | None]], error: BaseException | None
+    loop: asyncio.AbstractEventLoop,
+    answers: Sequence[tuple[Answer, Outcome | None]],
+    error: BaseException | None,
+    later: int = 0,
 ) -> None:
-    for answer, outcome in answers:
+    """Call them; the last `later` of them when what the others bring about has had its turn."""
+    now = answers[:-later] if later else answers
+    for answer, outcome in now:
         try:
             answer(outcome, error)
         except Exception as failure:  # border: one caller's fault must not keep the others from their answers
             loop.call_exception_handler({"message": "an answer to a commit failed", "exception": failure})
+    if later:
+        loop.call_soon(_call_answers, loop, answers[-later:], error)

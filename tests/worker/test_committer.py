@@ -14,7 +14,7 @@ from stent.clock import ManualClock, SystemClock
 from stent.errors import SchemaVersionError, StoreUnavailableError
 from stent.history.operations import Operation, Outcome, Renewed, RenewWorker
 from stent.worker import committer as module
-from stent.worker.committer import MAX_BATCH, Chore, Committer
+from stent.worker.committer import IN_HALVES_FROM, MAX_BATCH, Chore, Committer
 from tests.worker.desk import until
 
 
@@ -232,6 +232,36 @@ async def test_a_loop_that_has_closed_keeps_nobody_else_from_an_answer(
     writer.gate.set()
     await asyncio.wait_for(asyncio.gather(first, last), 10)
     assert ["first", "gone", "last"] == writer.written
+
+
+async def test_what_the_first_half_of_a_large_batch_brings_about_is_written_while_the_second_goes_on(
+    writer: FakeWriter, committer: Committer
+) -> None:
+    """Else the loop waits for the disk, and then the disk for the loop."""
+    seen: list[str] = []
+
+    def submit(number: int) -> None:
+        def answer(_outcome: Outcome | None, _error: BaseException | None) -> None:
+            seen.append(f"answer {number}")
+            asyncio.get_running_loop().call_soon(turn)
+
+        def turn() -> None:
+            seen.append(f"turn {number}")
+            committer.submit(operation(f"next {number}"), lambda _outcome, _error: None)
+
+        committer.submit(operation(number), answer)
+
+    for number in range(IN_HALVES_FROM):
+        submit(number)
+    await until(lambda: len(writer.written) == 2 * IN_HALVES_FROM)
+    half = IN_HALVES_FROM // 2
+    first, second = range(half), range(half, IN_HALVES_FROM)
+    assert [
+        *(f"answer {number}" for number in first),
+        *(f"turn {number}" for number in first),
+        *(f"answer {number}" for number in second),
+        *(f"turn {number}" for number in second),
+    ] == seen
 
 
 async def test_cancelling_the_wait_does_not_undo_the_operation(writer: FakeWriter, committer: Committer) -> None:

@@ -23,8 +23,9 @@ from sqlalchemy import event
 
 from stent.clock import Clock, SystemClock
 from stent.errors import OptionError, StoreUnavailableError
-from stent.history.operations import Operation, Outcome
+from stent.history.operations import Appended, Operation, Outcome
 from stent.history.records import SchemaState
+from stent.history.sql import sqlite_appends
 from stent.history.sql.reads import Reads
 from stent.history.sql.schema import metadata
 from stent.history.sql.sqlite_writes import Writes
@@ -159,13 +160,13 @@ class SQLiteStore(Reads):
         with self._lock, self._errors():
             writer = self._connect()
             cursor = writer.cursor()
+            if _is_written_at_once(cursor, operations):
+                return [Appended()] * len(operations)
             _begin(cursor)
             try:
                 if must_check(operations):
                     check(cursor.execute(READ_VERSION).fetchall(), str(self.path))
-                writes = Writes(cursor)
-                now_us = self._clock.now_us()
-                outcomes = [writes.apply(operation, now_us) for operation in operations]
+                outcomes = Writes(cursor).apply_all(operations, self._clock.now_us())
                 cursor.execute("COMMIT")
             except BaseException:  # border: whatever went wrong, the transaction must not stay open
                 if writer.in_transaction:
@@ -226,6 +227,22 @@ def _found(connection: sqlite3.Connection) -> Found:
     asked = f"SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ({known})"
     tables = [name for (name,) in connection.execute(asked, VERSION_TABLES)]
     return look(tables, lambda sql: connection.execute(sql).fetchall())
+
+
+def _is_written_at_once(cursor: sqlite3.Cursor, operations: Sequence[Operation]) -> bool:
+    """Write a batch of plain appends, what nearly all batches are, as a transaction of one statement.
+
+    False, and nothing is written, if the batch is of another kind, if one of its appends is refused, or if others kept
+    the file locked for long: all that is for a transaction of more statements.
+    """
+    if not sqlite_appends.are_one_statement(operations):
+        return False
+    try:
+        return sqlite_appends.write(cursor, operations)
+    except sqlite3.OperationalError as error:
+        if _is_busy(error):
+            return False
+        raise
 
 
 def _begin(cursor: sqlite3.Cursor) -> None:

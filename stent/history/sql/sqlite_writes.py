@@ -9,11 +9,12 @@ Rules of this file and of the three whose functions it names:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stent.history.operations import (
     Append,
+    Appended,
     ClaimCalls,
     ClaimRuns,
     FinishCall,
@@ -28,6 +29,7 @@ from stent.history.operations import (
 )
 from stent.history.sql import sqlite_claims, sqlite_runs, sqlite_workers
 from stent.history.sql.cursor import Cursor
+from stent.history.sql.sqlite_appends import are_one_statement, groups, write
 
 _HANDLERS: dict[type, Callable[[Cursor, Any, int], Outcome]] = {
     StartRun: sqlite_runs.start_run,
@@ -51,3 +53,13 @@ class Writes:
 
     def apply(self, operation: Operation, now_us: int) -> Outcome:
         return _HANDLERS[type(operation)](self._cursor, operation, now_us)
+
+    def apply_all(self, operations: Sequence[Operation], now_us: int) -> list[Outcome]:
+        """One after the other, but appends together where one statement can write them and none is refused."""
+        outcomes: list[Outcome] = []
+        for group in groups(operations):
+            if len(group) > 1 and are_one_statement(group) and write(self._cursor, group):
+                outcomes += [Appended()] * len(group)
+            else:
+                outcomes += [self.apply(operation, now_us) for operation in group]
+        return outcomes
