@@ -61,6 +61,9 @@ class EventRow(NamedTuple):
     token: bytes | None = None
 
 
+_new_row = tuple.__new__  # a named tuple's own, in Python, takes four times as long
+
+
 class _Shape:
     """What is known of one event type: which fields go where, and how to validate the body."""
 
@@ -86,22 +89,30 @@ class _Shape:
 _BODY_WRITER: TypeAdapter[Body] = TypeAdapter(Body)
 
 _CALL_BODIES_KEPT = 10_000
-_call_bodies: dict[tuple[Any, ...], tuple[CallOptions, str | None]] = {}
-"""What a call's event says beside its number and arguments -> its text. The options are kept for their `id`."""
+_call_bodies: dict[tuple[Any, ...], tuple[CallOptions, Site | None, str | None]] = {}
+"""What a call's event says beside its number and arguments -> its text. Options and site are kept for their `id`."""
 _read_bodies: dict[str | None, tuple[str, Role, str, Site | None, CallOptions]] = {}
 """The same the other way round: the text -> function, role, path, site and options. Never of a call with a child."""
 
 
 def encode(event: Event, run_id: str, epoch: int, previous_hash: bytes, token: bytes | None = None) -> EventRow:
     """The row for an event that follows the row with `previous_hash` (`first_hash(run_id)` for the first one)."""
-    shape = _SHAPES[type(event)]
-    body = _body_text(event, shape)
-    payload = getattr(event, shape.payload_field) if shape.payload_field else None
-    call = event.call if shape.has_call else None  # type: ignore[attr-defined]  # has_call says it is there
+    kind = type(event)
+    shape = _SHAPES[kind]
+    body: str | None
+    payload: Payload | None
+    call: int | None
+    if kind is CallCompleted:  # it and the next are nearly all of them
+        body, payload, call = None, event.result, event.call  # type: ignore[attr-defined]  # they are its fields
+    elif kind is CallScheduled:
+        body, payload, call = _call_body(event, shape), event.arguments, event.call  # type: ignore[attr-defined,arg-type]
+    else:
+        body = _written_body(event, shape)
+        payload = getattr(event, shape.payload_field) if shape.payload_field else None
+        call = event.call if shape.has_call else None  # type: ignore[attr-defined]  # has_call says it is there
     digest = _chain(previous_hash, event.seq, epoch, event.at_us, shape.code, shape.version, call, body, payload, token)
-    return EventRow(
-        run_id, event.seq, epoch, event.at_us, shape.code, shape.version, call, body, payload, digest, token
-    )
+    columns = (run_id, event.seq, epoch, event.at_us, shape.code, shape.version, call, body, payload, digest, token)
+    return _new_row(EventRow, columns)
 
 
 def encode_all(
@@ -246,23 +257,19 @@ def _chain(
     return _blake2b(previous + text, digest_size=HASH_BYTES).digest()
 
 
-def _body_text(event: Event, shape: _Shape) -> str | None:
-    if type(event) is CallScheduled and event.child_run is None:
-        return _call_body(event, shape)
-    return _written_body(event, shape)
-
-
 def _call_body(event: CallScheduled, shape: _Shape) -> str | None:
-    """The body of a call of an activity: calls made at one place in the code all have the same."""
-    options = event.options
-    key = (event.function, event.role, event.path, event.site, id(options))
+    """The body of a call. Those of activities, made at one place in the code, all have the same."""
+    if event.child_run is not None:
+        return _written_body(event, shape)
+    options, site = event.options, event.site
+    key = (event.function, event.role, event.path, id(site), id(options))
     known = _call_bodies.get(key)
-    if known is not None and known[0] is options:
-        return known[1]
+    if known is not None and known[0] is options and known[1] is site:
+        return known[2]
     body = _written_body(event, shape)
     if len(_call_bodies) >= _CALL_BODIES_KEPT:
         _call_bodies.clear()
-    _call_bodies[key] = (options, body)
+    _call_bodies[key] = (options, site, body)
     return body
 
 

@@ -18,7 +18,7 @@ _cache: dict[tuple[int, int], tuple[CodeType, Site]] = {}
 def calling_site(depth: int = 1) -> Site | None:
     """The site of the user's line that is being executed; `depth` frames are skipped unseen."""
     frame: FrameType | None = sys._getframe(depth + 1)
-    while frame is not None and is_ours(frame):
+    while frame is not None and (frame.f_code.co_filename in _our_files or is_ours(frame)):
         frame = frame.f_back
     return site_of(frame) if frame is not None else None
 

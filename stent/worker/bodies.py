@@ -103,35 +103,40 @@ class Body:
 
 
 class _Driver:
-    """Awaits a body by hand, so that it can be left at any await without the body noticing."""
+    """Awaits by hand a body that waits, so that it can be left at any await without the body noticing."""
 
-    __slots__ = ("_body", "_coroutine")
+    __slots__ = ("_body", "_coroutine", "_waits_for")
 
-    def __init__(self, body: Body, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, body: Body, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
         self._body = body
         self._coroutine = coroutine
+        self._waits_for = waits_for
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        body, coroutine = self._body, self._coroutine
-        error: BaseException | None = None
+        body, coroutine, waits_for = self._body, self._coroutine, self._waits_for
         while True:
-            try:
-                waits_for = coroutine.send(None) if error is None else coroutine.throw(error)
-            except StopIteration as stop:
-                if body.is_promoted:
-                    raise _Dropped from None
-                return stop.value
             if body.is_promoted:
                 raise _Dropped
             if body.first_wait is None:
                 body.first_wait = _real_wait(coroutine, waits_for)
+            error: BaseException | None = None
             try:
                 yield waits_for
-                error = None
             except BaseException as thrown:  # border: cancellation belongs to the body, unless it is dropped
                 if body.is_promoted:
                     raise _Dropped from None
                 error = thrown
+            try:
+                waits_for = coroutine.send(None) if error is None else coroutine.throw(error)
+            except StopIteration as stop:
+                return _value_of(body, stop)
+
+
+def _value_of(body: Body, stop: StopIteration) -> Any:
+    """What a body has returned."""
+    if body.is_promoted:
+        raise _Dropped from None
+    return stop.value
 
 
 def _real_wait(coroutine: Any, waits_for: Any) -> Site | None:
@@ -185,7 +190,13 @@ class Bodies:
         return len(self._queue)
 
     def push(self, source: Source) -> None:
-        """Give a source a place in the queue, and slots if there are any."""
+        """Give a source slots if there are any, and a place in the queue for what is left of it."""
+        if not self._queue and not self._is_closed and len(self._running) < self.slots:
+            attempt = source.next_attempt()  # nothing waits: the queue would give it at once
+            if attempt is not None:
+                self._start(attempt)
+            if source.is_empty():
+                return
         self._queue.push(source)
         self.fill()
 
@@ -286,7 +297,11 @@ class Bodies:
             return await self._call_in_thread(function.body, args, kwargs)
         coroutine = function.body(*args, **kwargs)
         try:
-            return await _Driver(body, coroutine)
+            try:
+                waits_for = coroutine.send(None)
+            except StopIteration as stop:
+                return _value_of(body, stop)  # most bodies of tests and many others never wait
+            return await _Driver(body, coroutine, waits_for)
         except _Dropped:
             body.drop(coroutine)
             task = asyncio.current_task()

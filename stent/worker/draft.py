@@ -167,7 +167,9 @@ class Draft:
         rows = wire.encode_all(self._events, state.run_id, held.epoch, held.head_hash, self._token())
         if rows:
             held.head_hash = rows[-1].hash
-        offers, held.offers = held.offers, []
+        offers = held.offers
+        if offers:
+            held.offers = []
         status: Status | None = None
         if state.ended is not None and self.has_end:
             status = TERMINAL_STATUS[type(state.ended)]
@@ -180,16 +182,17 @@ class Draft:
         return Append(
             state.run_id,
             held.epoch,
-            rows=rows,
-            consumed=tuple(self._consumed),
-            children=tuple(self._children),
-            messages=tuple(self._messages),
-            shared=tuple(offers),
-            withdrawn=tuple(self._withdrawn),
-            status=status,
-            at_us=state.last_at_us,
-            release=Release() if is_over else None,
-            next_run=self._next_run,
+            rows,
+            tuple(self._consumed),
+            tuple(self._children),
+            tuple(self._messages),
+            tuple(offers),
+            tuple(self._withdrawn),
+            status,
+            state.last_at_us,
+            None,
+            Release() if is_over else None,
+            self._next_run,
         )
 
 

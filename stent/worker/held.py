@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stent.history.events import BatchItemsCompleted, CallCompleted, CallFailed, CallPromoted, Event, indexes_of
 from stent.history.fold import RunState
@@ -17,11 +17,10 @@ from stent.worker.slots import SINGLE, Single
 HELD_AT_MOST = 10_000  # a suspended run takes a few KiB; more than this are left to other workers
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """Something that happened, on its way into a history: an event that has no place yet (seq 0).
 
-    `key` names the inbox message it came as.
+    `key` names the inbox message it came as. A tuple, for one is made with every outcome.
     """
 
     event: Event
@@ -112,9 +111,11 @@ class HeldRun:
         """An outcome is recorded."""
         if not self.settling:
             return
-        if isinstance(event, BatchItemsCompleted):
+        if type(event) is CallCompleted:  # nearly all of them
+            self.settling.discard((event.call, SINGLE))
+        elif isinstance(event, BatchItemsCompleted):
             self.settling.difference_update((event.call, item) for item in indexes_of(event.items))
-        elif isinstance(event, CallCompleted | CallFailed | CallPromoted):
+        elif isinstance(event, CallFailed | CallPromoted):
             self.settling.discard((event.call, SINGLE))
 
     def has_begun(self, call: int, item: int = SINGLE) -> bool:

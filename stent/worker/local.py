@@ -46,8 +46,7 @@ class LocalWork:
 
     def start_call(self, held: HeldRun, call: OpenCall) -> None:
         """Run a call, or offer it, unless that is done already or its next attempt is not due."""
-        now_us = self._link.clock.now_us()
-        if call.retry_at_us is not None and call.retry_at_us > now_us:
+        if call.retry_at_us is not None and call.retry_at_us > self._link.clock.now_us():
             return
         if held.is_dropped or held.has_begun(call.call) or held.state.calls.get(call.call) is not call:
             return
@@ -57,15 +56,9 @@ class LocalWork:
             self._pump(held)
             return
         is_root = call.call == 0
+        is_role_fixed = (is_root and held.state.role_was_corrected) or function.options.role == "activity"
         attempt = Attempt(
-            held.run_id,
-            call.call,
-            SINGLE,
-            function,
-            call.attempt,
-            call.options,
-            arguments=call.arguments,
-            is_role_fixed=(is_root and held.state.role_was_corrected) or function.options.role == "activity",
+            held.run_id, call.call, SINGLE, function, call.attempt, call.options, call.arguments, None, is_role_fixed
         )
         single = held.running[call.call, SINGLE] = Single(attempt, call.options.priority)
         self._bodies.push(single)

@@ -96,14 +96,17 @@ class Planner:
         draft.take(delivery)
         if not _is_meaningful(event, self._state):
             return
+        if type(event) is CallCompleted and event.call != 0:  # nearly all of them
+            event = draft.record(event)
+            self._held.settled(event)
+            self._apply(event)
+            return
         if isinstance(event, CallCompleted | CallFailed) and event.call == 0:
             self._end(draft.record(end_of_activity(event)))
             return
         event = draft.record(event)
         self._held.settled(event)
-        if type(event) is CallCompleted:  # nearly all of them
-            self._apply(event)
-        elif isinstance(event, CallAttemptFailed):
+        if isinstance(event, CallAttemptFailed):
             self._held.attempt_failed(event.call, event.item)
             draft.effects.append(Arm(event.retry_at_us))
         elif isinstance(event, CallPromoted):
@@ -146,9 +149,10 @@ class Planner:
     def _carry_out(self, commands: Iterable[Command]) -> None:
         draft = self._draft
         for command in commands:
+            if type(command) is ScheduleCall:  # nearly all of them
+                self._schedule_call(command)
+                continue
             match command:
-                case ScheduleCall():
-                    self._schedule_call(command)
                 case ScheduleBatch():
                     self._schedule_batch(command)
                 case StartTimer():

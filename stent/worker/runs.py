@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from stent.history.events import Event, RunStarted, SignalReceived
 from stent.history.operations import Append, Appended, Outcome as Written, Release, Unread
@@ -145,7 +146,7 @@ class Runs:
     def _submit(self, held: HeldRun, plan: Plan) -> None:
         held.is_committing = True
         held.idle_since_us = None
-        self._link.submit(plan.append, lambda outcome, error: self._written(held, plan, outcome, error))
+        self._link.submit(plan.append, partial(self._written, held, plan))
 
     def _written(self, held: HeldRun, plan: Plan, outcome: Written | None, error: BaseException | None) -> None:
         if isinstance(outcome, Unread) and not held.is_dropped:
