@@ -177,3 +177,12 @@ async def test_signals_from_several_processes_arrive_in_the_order_in_which_they_
         await (other if number % 2 else executor).send_signal(run_id, "number", number)
     assert [-1, 0, 1, 2, 3, 4] == await value(executor, run_id)
     await other.shutdown()
+
+
+@pytest.mark.parametrize("wrong", ["", "\ud800", "a\nb", "x" * 201, 5])
+async def test_a_name_or_key_that_is_no_printable_text_is_refused(executor: Stent, wrong: Any) -> None:
+    run_id = await executor.dispatch(collect, "approve", 1)
+    with pytest.raises(OptionError, match="name="):
+        await executor.send_signal(run_id, wrong, 1)
+    with pytest.raises(OptionError, match="key="):
+        await executor.send_signal(run_id, "approve", 1, key=wrong)

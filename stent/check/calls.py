@@ -10,7 +10,7 @@ from stent.check.names import Scope
 from stent.check.program import Program
 from stent.replay.rules import UNAWAITED
 
-_ENDS_THE_RUN = "continue_as_new"
+_ENDS_THE_RUN = "stent.Stent.continue_as_new"
 
 
 def unawaited_calls(program: Program, scope: Scope) -> Iterator[Hit]:
@@ -26,7 +26,7 @@ def unawaited_calls(program: Program, scope: Scope) -> Iterator[Hit]:
             continue
         if isinstance(value, ast.Call):
             name = program.durable_name(scope, value)
-            if name is not None and not name.endswith(_ENDS_THE_RUN):
+            if name is not None and scope.meaning(value.func) != _ENDS_THE_RUN:
                 yield Hit(UNAWAITED, f"{name}()", value)
 
 

@@ -19,10 +19,10 @@ from stent.cli.session import Session, session, settings_of
 from stent.cli.show import timeline_in
 from stent.cli.telling import json_argument
 from stent.cli.terminal import console, note, one_line, printable, write, write_json
+from stent.client.checked import checked_id
 from stent.client.options import StartOptions
 from stent.client.serving import Serving, WorkerLifecycle, worker_options
 from stent.codec import describe
-from stent.durable.function import checked_id
 from stent.duration import parse_duration
 from stent.errors import ExpiryError, OptionError
 from stent.history.events import Event, RunCompleted, RunContinuedAsNew, RunFailed
@@ -203,6 +203,3 @@ def _tell(run_id: str, ended: Event | str) -> int:
         note(printable(frames or describe(ended.error)))
     note(f"run {one_line(run_id)} failed: {one_line(outcome_text(ended))}", style="red")
     return exits.FAILED
-
-
-__all__ = ["call_arguments", "run"]

@@ -13,7 +13,6 @@ import click
 from stent.backends import DATABASE_URL_VARIABLE, DatabaseBackend, SQLiteBackend, backend_of
 from stent.cli.entry import Settings
 from stent.client.client import Client
-from stent.clock import SystemClock
 from stent.errors import NotConfiguredError, OptionError, StoreUnavailableError, UnknownRunError
 from stent.history import wire
 from stent.history.events import Event
@@ -87,7 +86,7 @@ async def session(settings: Settings, *, may_create: bool = False) -> AsyncItera
     if not may_create:
         check_existence(backend)
         await asyncio.to_thread(backend.check_schema)
-    client = Client(backend, default_registry, SystemClock(), RandomIds())
+    client = Client(backend, default_registry, backend.clock, RandomIds())
     try:
         link = await client.link()
         yield Session(backend, client, link.store)

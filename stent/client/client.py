@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
+from stent.client.checked import checked_name, checked_reason
 from stent.client.options import DEFAULT_START, StartOptions
 from stent.clock import Clock
 from stent.codec import Payload, decode, decode_exception, encode
@@ -22,7 +23,6 @@ from stent.errors import (
     CorruptHistoryError,
     CorruptPayloadError,
     ExpiryError,
-    OptionError,
     RunConflictError,
     RunFinishedError,
     RunStateError,
@@ -52,7 +52,6 @@ from stent.worker.link import Holder, Link, StoreThreads
 from stent.worker.starting import first_event, new_run
 
 MAX_ID_CHARS = 200
-MAX_SIGNAL_NAME_CHARS = 200
 
 
 class Backend(Protocol):
@@ -216,8 +215,9 @@ class Client:
 
     async def send_signal(self, run_id: str, name: str, value: Any = None, key: str | None = None) -> bool:
         """Put a signal into a run's queue of this name; False if one with this `key` is there already."""
-        if not 0 < len(name) <= MAX_SIGNAL_NAME_CHARS:
-            raise OptionError(f"signal name {name!r}", fix=f"use a text of 1 to {MAX_SIGNAL_NAME_CHARS} characters")
+        checked_name("name", name)
+        if key is not None:
+            checked_name("key", key)
         payload = encode(value, self.registry.types, where=f"the value of signal {name!r}")
         token = self._ids.token().hex()
         if key is None:
@@ -239,7 +239,8 @@ class Client:
 
         Until it is read, twice is once.
         """
-        put = await self._put(Message(run_id, "cancel", CancelRequested(0, 0, reason, self._ids.token().hex())))
+        request = CancelRequested(0, 0, checked_reason(reason), self._ids.token().hex())
+        put = await self._put(Message(run_id, "cancel", request))
         return put.result != "ended"
 
     async def _put(self, message: Message) -> Put:

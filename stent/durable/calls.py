@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any, Literal, NoReturn, Protocol, TypeVar, overload
 from uuid import UUID
 
+from stent.client.checked import checked_name
 from stent.client.current import current
 from stent.clock import SystemClock, to_datetime
-from stent.durable.function import Durable, checked_name, map_rows
+from stent.durable.function import Durable, map_rows
 from stent.durable.place import require_orchestrator, running_activity, running_orchestrator
 from stent.duration import SECOND_US, Duration, parse_duration
 from stent.errors import ArgumentError

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
-from stent.durable.function import Durable, checked_name, checked_policy, checked_priority, checked_tags
+from stent.client.checked import checked_name, checked_priority, checked_tags
+from stent.durable.function import Durable, checked_policy
 from stent.duration import Duration, parse_duration
 from stent.errors import OptionError
 from stent.history.options import Role

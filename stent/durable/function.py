@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
+from stent.client.checked import checked_id, checked_name, checked_priority, checked_tags
 from stent.client.current import current
 from stent.client.mapped import run_mapped
 from stent.client.options import DEFAULT_START, StartOptions
@@ -33,9 +34,6 @@ running_loop = asyncio._get_running_loop
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
-
-MAX_PRIORITY = 1_000_000  # far inside of what both databases keep in a 32-bit integer
-MAX_NAME_CHARS = 200
 
 
 class Durable(Generic[P, R]):
@@ -212,35 +210,3 @@ def checked_policy(policy: object) -> RetryPolicy:
             f"retry_policy={policy!r} is no RetryPolicy", fix="RetryPolicy(max_attempts=5)", option="retry_policy"
         )
     return policy
-
-
-def checked_name(option: str, value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARS or not value.isprintable():
-        raise OptionError(
-            f"{option}={value!r}", fix=f"use a printable text of 1 to {MAX_NAME_CHARS} characters", option=option
-        )
-    return value
-
-
-def checked_id(value: object) -> str:
-    """An id of the caller's own choice."""
-    return checked_name("id", value)
-
-
-def checked_priority(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_PRIORITY:
-        raise OptionError(
-            f"priority={value!r} is no whole number within {MAX_PRIORITY}",
-            fix="0 is the default, more is sooner",
-            option="priority",
-        )
-    return value
-
-
-def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(tags, str):
-        raise OptionError(f"tags={tags!r} is one text", fix=f"tags=({tags!r},)", option="tags")
-    return tuple(checked_name("tags", tag) for tag in tags)
-
-
-__all__: Sequence[str] = ("Callable", "Durable")

@@ -69,6 +69,7 @@ def flow(*lines: str, head: str = "", parameters: str = "") -> str:
         ("", "pay(1)", "DET301"),
         ("", "never = pay(1); await pay(2)", "DET301"),
         ("", "Stent.sleep(1); await pay(2)", "DET301"),
+        ("@Stent.durable\nasync def continue_as_new(): ...", "continue_as_new(); await pay(2)", "DET301"),
         ("COUNT = 0", "global COUNT; COUNT += 1; await pay(COUNT)", "DET203"),
         ("SEEN = []", "SEEN.append(1); await pay(1)", "DET203"),
         ("import itertools\nIDS = itertools.count()", "await pay(next(IDS))", "DET203"),
