@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.sqlite import all_at_once, nothing, one_after_another
+from bench.workloads import all_at_once, nothing, one_after_another
 from stent import Stent
 from stent.codec import encode
 from stent.history import wire

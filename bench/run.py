@@ -4,9 +4,10 @@
     ./dev bench sequential map   some of it
     ./dev bench --scale 0.1      with a tenth of the calls
     ./dev bench --repeat 3       the median of three
+    ./dev bench --on postgres    on a server of its own, with fsync on
 
-Every figure stands beside a baseline of the same run (plain sqlite3 commits on the same disk), for ratios hold when a
-machine's speed does not. Nothing here asserts: limits are in docs/performance.md.
+Every figure stands beside a baseline of the same run (single-row commits by the plain driver, on the same disk or
+server), for ratios hold when a machine's speed does not. Nothing here asserts: limits are in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -20,22 +21,26 @@ import sqlite3
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import core, sqlite, start
+from bench import core, sqlite, start, workloads
 
-WORKLOADS: dict[str, Callable[[Path, float], dict[str, Any]]] = {
-    "baseline": sqlite.baseline,
-    "sequential": lambda folder, scale: asyncio.run(sqlite.sequential(folder, scale)),
-    "many": lambda folder, scale: asyncio.run(sqlite.many(folder, scale)),
-    "gather": lambda folder, scale: asyncio.run(sqlite.gather(folder, scale)),
-    "map": lambda folder, scale: asyncio.run(sqlite.mapped(folder, scale)),
-    "empty": lambda folder, scale: asyncio.run(sqlite.empty(folder, scale)),
-    "idle": lambda folder, scale: asyncio.run(sqlite.idle(folder, scale)),
+PLACES = ("sqlite", "postgres")
+
+ON_A_STORE: dict[str, Callable[[workloads.Serving, float], Coroutine[Any, Any, dict[str, Any]]]] = {
+    "sequential": workloads.sequential,
+    "many": workloads.many,
+    "gather": workloads.gather,
+    "map": workloads.mapped,
+    "empty": workloads.empty,
+    "idle": workloads.idle,
+}
+ON_NONE: dict[str, Callable[[Path, float], dict[str, Any]]] = {
     "replay": core.replay_rates,
     "suspended": core.suspended_size,
     "import": start.import_time,
@@ -45,26 +50,34 @@ WORKLOADS: dict[str, Callable[[Path, float], dict[str, Any]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join([*ON_A_STORE, *ON_NONE]))
+    parser.add_argument("--on", choices=PLACES, default="sqlite")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=1)
     given = parser.parse_args()
-    unknown = set(given.workloads) - set(WORKLOADS)
+    known = {"baseline", *ON_A_STORE, *ON_NONE}
+    unknown = set(given.workloads) - known
     if unknown:
-        parser.error(f"no workload {min(unknown)!r}; there are: {', '.join(WORKLOADS)}")
-    names = given.workloads or list(WORKLOADS)
-    if "baseline" not in names:
-        names = ["baseline", *names]
+        parser.error(f"no workload {min(unknown)!r}; there are: {', '.join(sorted(known))}")
+    names = given.workloads or [*ON_A_STORE, *(ON_NONE if given.on == "sqlite" else ())]
+    names = ["baseline", *(name for name in names if name != "baseline")]
     found: dict[str, Any] = {}
     for name in names:
-        found[name] = _median([_measure(name, given.scale) for _ in range(given.repeat)])
+        found[name] = _median([_measure(name, given.on, given.scale) for _ in range(given.repeat)])
         print(name, json.dumps(found[name]), file=sys.stderr, flush=True)
-    print(json.dumps({"machine": _machine(), "figures": found, "ratios": _ratios(found)}, indent=2))
+    report = {"machine": _machine(), "on": given.on, "figures": found, "ratios": _ratios(found)}
+    print(json.dumps(report, indent=2))
 
 
-def _measure(name: str, scale: float) -> dict[str, Any]:
+def _measure(name: str, store: str, scale: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="stent-bench-") as folder:
-        return WORKLOADS[name](Path(folder), scale)
+        if name in ON_NONE:
+            return ON_NONE[name](Path(folder), scale)
+        where = sqlite if store == "sqlite" else import_module("bench.postgres")
+        if name == "baseline":
+            figures: dict[str, Any] = where.baseline(Path(folder), scale)
+            return figures
+        return asyncio.run(ON_A_STORE[name](where.place(Path(folder)), scale))
 
 
 def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
