@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from bench.workloads import Counted, Serving, serving
+from bench.workloads import Counted
 from stent import Stent
 from stent.history.sql.postgres import PostgresStore
 from stent.history.sql.postgres_talk import Statement
@@ -33,23 +33,20 @@ def baseline(folder: Path, scale: float) -> dict[str, Any]:
         return {"commits_per_s": round(count / (time.perf_counter() - began_s), 1)}
 
 
-def place(folder: Path) -> Serving:
-    """A worker on a database of its own."""
+@contextmanager
+def empty_backend(folder: Path) -> Iterator[Any]:
+    """A backend on a database of its own."""
+    with server.fresh_database() as url:
+        yield Stent.backends.PostgresBackend(url)
 
-    def watch(store: PostgresStore, counted: Counted) -> None:
-        send = store._send
 
-        def seen(statements: Sequence[Statement]) -> Any:
-            for statement in statements:
-                counted.see(statement.sql.strip())
-            return send(statements)
+def watch(store: PostgresStore, counted: Counted) -> None:
+    """Count what the writing connection does."""
+    send = store._send
 
-        store._send = seen  # type: ignore[method-assign]  # the one door of its writing connection
+    def seen(statements: Sequence[Statement]) -> Any:
+        for statement in statements:
+            counted.see(statement.sql.strip())
+        return send(statements)
 
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[tuple[Stent, Counted]]:
-        with server.fresh_database() as url:
-            async with serving(Stent.backends.PostgresBackend(url), watch) as found:
-                yield found
-
-    return opened
+    store._send = seen  # type: ignore[method-assign]  # the one door of that connection

@@ -28,7 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import core, sqlite, start, workloads
+from bench import core, sqlite, start, workers, workloads
 
 PLACES = ("sqlite", "postgres")
 
@@ -40,6 +40,11 @@ ON_A_STORE: dict[str, Callable[[workloads.Serving, float], Coroutine[Any, Any, d
     "empty": workloads.empty,
     "idle": workloads.idle,
 }
+WITH_WORKERS: dict[str, Callable[[Any, Path, float], Coroutine[Any, Any, dict[str, Any]]]] = {
+    "recovery": workers.recovery,
+    "handover": workers.handover,
+    "processes": workers.two_processes,
+}
 ON_NONE: dict[str, Callable[[Path, float], dict[str, Any]]] = {
     "replay": core.replay_rates,
     "suspended": core.suspended_size,
@@ -50,16 +55,18 @@ ON_NONE: dict[str, Callable[[Path, float], dict[str, Any]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join([*ON_A_STORE, *ON_NONE]))
+    parser.add_argument(
+        "workloads", nargs="*", metavar="WORKLOAD", help=", ".join([*ON_A_STORE, *WITH_WORKERS, *ON_NONE])
+    )
     parser.add_argument("--on", choices=PLACES, default="sqlite")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=1)
     given = parser.parse_args()
-    known = {"baseline", *ON_A_STORE, *ON_NONE}
+    known = {"baseline", *ON_A_STORE, *WITH_WORKERS, *ON_NONE}
     unknown = set(given.workloads) - known
     if unknown:
         parser.error(f"no workload {min(unknown)!r}; there are: {', '.join(sorted(known))}")
-    names = given.workloads or [*ON_A_STORE, *(ON_NONE if given.on == "sqlite" else ())]
+    names = given.workloads or [*ON_A_STORE, *WITH_WORKERS, *(ON_NONE if given.on == "sqlite" else ())]
     names = ["baseline", *(name for name in names if name != "baseline")]
     found: dict[str, Any] = {}
     for name in names:
@@ -77,7 +84,10 @@ def _measure(name: str, store: str, scale: float) -> dict[str, Any]:
         if name == "baseline":
             figures: dict[str, Any] = where.baseline(Path(folder), scale)
             return figures
-        return asyncio.run(ON_A_STORE[name](where.place(Path(folder)), scale))
+        with where.empty_backend(Path(folder)) as backend:
+            if name in WITH_WORKERS:
+                return asyncio.run(WITH_WORKERS[name](backend, Path(folder), scale))
+            return asyncio.run(ON_A_STORE[name](lambda: workloads.serving(backend, where.watch), scale))
 
 
 def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.workloads import Counted, Serving, serving
+from bench.workloads import Counted
 from stent import Stent
 from stent.history.sql.sqlite import SQLiteStore
 
@@ -31,10 +33,12 @@ def baseline(folder: Path, scale: float) -> dict[str, Any]:
     return {"commits_per_s": round(count / took_s, 1)}
 
 
-def place(folder: Path) -> Serving:
-    """A worker on a file in this folder."""
+@contextmanager
+def empty_backend(folder: Path) -> Iterator[Any]:
+    """A backend on a file in this folder."""
+    yield Stent.backends.SQLiteBackend(folder / "bench.db")
 
-    def watch(store: SQLiteStore, counted: Counted) -> None:
-        store._connect().set_trace_callback(counted.see)
 
-    return lambda: serving(Stent.backends.SQLiteBackend(folder / "bench.db"), watch)
+def watch(store: SQLiteStore, counted: Counted) -> None:
+    """Count what the writing connection does."""
+    store._connect().set_trace_callback(counted.see)
