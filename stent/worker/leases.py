@@ -23,6 +23,7 @@ from stent.worker.liveness import WorkerLock, is_dead, remove_lock
 log = get_logger(__name__)
 
 HUNG_LOOP_US = 60_000_000  # an event loop that stands still for a minute does not come back by waiting
+DEAD_LOOK_US = 100_000  # three system calls a peer: at every look of the link they would be a fifth of an idle worker
 PEERS_AGE_US = 5_000_000  # one may have gone and another come, so that there are as many as before
 
 
@@ -46,6 +47,7 @@ class Lease:
         self._on_lost = on_lost
         self._beacon_us = 0
         self._listed_us = 0
+        self._looked_us = 0
         self._limits: tuple[tuple[str, int], ...] | None = None
         self._generation = -1
         self._lock: WorkerLock | None = None
@@ -57,10 +59,12 @@ class Lease:
         await self.register()
         self._chore = Chore(self._lease_us // 3, self._renewal, self._link.loop, self._renewed)
         self._link.add_chore(self._chore)
+        self._link.add_lookout(self._sees_death)
 
     def stop_renewing(self) -> None:
         if self._chore is not None:
             self._link.remove_chore(self._chore)
+            self._link.remove_lookout(self._sees_death)
 
     async def end(self) -> None:
         """Give the lease up, and with it whatever is still under it."""
@@ -106,6 +110,14 @@ class Lease:
             self._on_lost()
 
     # -- peers -----------------------------------------------------------------------------------------------------
+
+    def _sees_death(self) -> bool:
+        """Whether a peer has died, every DEAD_LOOK_US; a death changes nothing in the store, so nothing else tells."""
+        now_us = self._link.clock.monotonic_us()
+        if not self.peers or now_us - self._looked_us < DEAD_LOOK_US:
+            return False
+        self._looked_us = now_us
+        return self.has_dead_peer
 
     @property
     def has_dead_peer(self) -> bool:

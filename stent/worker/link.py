@@ -86,6 +86,7 @@ class Link:
         self._readers = readers
         self._peers = peers
         self._listeners: list[Callable[[bool], None]] = []
+        self._lookouts: list[Callable[[], bool]] = []
         self._waiting: dict[str, list[asyncio.Future[Event]]] = {}
         self._watch: Alarm | None = None
         self._since_poll_us = 0
@@ -157,6 +158,13 @@ class Link:
     def unlisten(self, listener: Callable[[bool], None]) -> None:
         self._listeners.remove(listener)
 
+    def add_lookout(self, lookout: Callable[[], bool]) -> None:
+        """Ask this too for news, whenever the store's stamp is looked at; it must cost next to nothing."""
+        self._lookouts.append(lookout)
+
+    def remove_lookout(self, lookout: Callable[[], bool]) -> None:
+        self._lookouts.remove(lookout)
+
     def announce(self) -> None:
         """Tell the other event loops of this process that something was written: the store's own hints do not."""
         for peer in self._peers():
@@ -223,7 +231,9 @@ class Link:
         self._keep_watching()
 
     def _has_changed(self) -> bool:
-        """Whether anything was written elsewhere, or a function was defined here."""
+        """Whether anything was written elsewhere, a function was defined here, or a lookout sees something."""
+        if any(lookout() for lookout in self._lookouts):
+            return True
         if self._generation != self.registry.generation:
             self._generation = self.registry.generation
             return True

@@ -301,7 +301,7 @@ class Worker:
         self._lease.beat()
         self._strays.notice(self._link.uncertain_count, now_us)
         is_due = self._may_lend(now_us) or self._strays.is_due(now_us)
-        if has_changed or is_due or self._lease.has_dead_peer:
+        if has_changed or is_due:
             self._look_soon()
         if now_us - self._housekept_us >= HOUSEKEEPING_US:
             self._housekept_us = now_us

@@ -120,6 +120,28 @@ async def test_listeners_hear_of_changes_at_once_and_of_nothing_at_the_poll(worl
     assert [] == heard
 
 
+async def test_what_a_lookout_sees_is_news_at_the_next_look(world: World) -> None:
+    heard: list[bool] = []
+    seen = [False]
+
+    def lookout() -> bool:
+        return seen[0]
+
+    world.link.listen(heard.append)
+    world.link.add_lookout(lookout)
+    world.clock.advance(WATCH_INTERVAL_US)
+    heard.clear()
+    world.clock.advance(WATCH_INTERVAL_US)
+    assert [] == heard
+    seen[0] = True
+    world.clock.advance(WATCH_INTERVAL_US)
+    assert [True] == heard
+    world.link.remove_lookout(lookout)
+    world.clock.advance(WATCH_INTERVAL_US)
+    assert [True] == heard
+    world.link.unlisten(heard.append)
+
+
 def define(world: World, name: str) -> None:
     async def body() -> None: ...
 
