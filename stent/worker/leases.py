@@ -59,12 +59,12 @@ class Lease:
         await self.register()
         self._chore = Chore(self._lease_us // 3, self._renewal, self._link.loop, self._renewed)
         self._link.add_chore(self._chore)
-        self._link.add_lookout(self._sees_death)
+        self._link.lookouts.append(self._sees_death)
 
     def stop_renewing(self) -> None:
         if self._chore is not None:
             self._link.remove_chore(self._chore)
-            self._link.remove_lookout(self._sees_death)
+            self._link.lookouts.remove(self._sees_death)
 
     async def end(self) -> None:
         """Give the lease up, and with it whatever is still under it."""

@@ -81,12 +81,13 @@ class Link:
         self.registry = registry
         self.loop = asyncio.get_running_loop()
         self.holders: list[Holder] = []
+        self.lookouts: list[Callable[[], bool]] = []
+        """Asked for news too, whenever the store's stamp is looked at; they must cost next to nothing."""
         self.is_closed = False
         self._committer = committer
         self._readers = readers
         self._peers = peers
         self._listeners: list[Callable[[bool], None]] = []
-        self._lookouts: list[Callable[[], bool]] = []
         self._waiting: dict[str, list[asyncio.Future[Event]]] = {}
         self._watch: Alarm | None = None
         self._since_poll_us = 0
@@ -158,13 +159,6 @@ class Link:
     def unlisten(self, listener: Callable[[bool], None]) -> None:
         self._listeners.remove(listener)
 
-    def add_lookout(self, lookout: Callable[[], bool]) -> None:
-        """Ask this too for news, whenever the store's stamp is looked at; it must cost next to nothing."""
-        self._lookouts.append(lookout)
-
-    def remove_lookout(self, lookout: Callable[[], bool]) -> None:
-        self._lookouts.remove(lookout)
-
     def announce(self) -> None:
         """Tell the other event loops of this process that something was written: the store's own hints do not."""
         for peer in self._peers():
@@ -232,7 +226,7 @@ class Link:
 
     def _has_changed(self) -> bool:
         """Whether anything was written elsewhere, a function was defined here, or a lookout sees something."""
-        if any(lookout() for lookout in self._lookouts):
+        if any(lookout() for lookout in self.lookouts):
             return True
         if self._generation != self.registry.generation:
             self._generation = self.registry.generation

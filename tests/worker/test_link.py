@@ -128,7 +128,7 @@ async def test_what_a_lookout_sees_is_news_at_the_next_look(world: World) -> Non
         return seen[0]
 
     world.link.listen(heard.append)
-    world.link.add_lookout(lookout)
+    world.link.lookouts.append(lookout)
     world.clock.advance(WATCH_INTERVAL_US)
     heard.clear()
     world.clock.advance(WATCH_INTERVAL_US)
@@ -136,7 +136,7 @@ async def test_what_a_lookout_sees_is_news_at_the_next_look(world: World) -> Non
     seen[0] = True
     world.clock.advance(WATCH_INTERVAL_US)
     assert [True] == heard
-    world.link.remove_lookout(lookout)
+    world.link.lookouts.remove(lookout)
     world.clock.advance(WATCH_INTERVAL_US)
     assert [True] == heard
     world.link.unlisten(heard.append)
