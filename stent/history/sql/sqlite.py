@@ -3,8 +3,9 @@
 Rules of this file:
 - one writing connection a process, used by one thread at a time; every transaction is BEGIN IMMEDIATE;
 - readers have connections of their own, hold them shortly, and never write;
-- WAL; `synchronous=FULL` unless the caller chose "relaxed" (then the last commits may be lost when the operating
-  system dies, never when only the process does);
+- WAL; where SQLite cannot look after it, `sqlite_log` does;
+- `synchronous=FULL` unless the caller chose "relaxed" (then the last commits may be lost when the operating system
+  dies, never when only the process does);
 - the clock is the machine's: all processes on one file are on one machine.
 """
 
@@ -28,6 +29,7 @@ from stent.history.records import SchemaState
 from stent.history.sql import sqlite_appends
 from stent.history.sql.reads import Reads
 from stent.history.sql.schema import metadata
+from stent.history.sql.sqlite_log import LOG_PAGES, LogKeeper, loses_commits
 from stent.history.sql.sqlite_writes import Writes
 from stent.history.sql.versions import (
     READ_VERSION,
@@ -68,6 +70,8 @@ class SQLiteStore(Reads):
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
+        self._log = LogKeeper(self.path, self._open) if loses_commits(sqlite3.sqlite_version_info[:3]) else None
+        """None: SQLite puts its log back by itself."""
         self._process_id = os.getpid()
         self._file_stamp: tuple[int, ...] = ()
         self._file_is_settled = False
@@ -103,6 +107,7 @@ class SQLiteStore(Reads):
         for pragma in (
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
+            f"wal_autocheckpoint={LOG_PAGES if self._log is None else 0}",
             f"synchronous={_SYNCHRONOUS[self._durability]}",
             f"journal_size_limit={JOURNAL_SIZE_LIMIT_BYTES}",
             "cell_size_check=ON",
@@ -141,14 +146,19 @@ class SQLiteStore(Reads):
     def _connect(self) -> sqlite3.Connection:
         self._check_process()
         if self._writer is None:
-            writer = sqlite3.connect(self.path, **_CONNECT)
-            self._prepare(writer, None)
-            self._writer = writer
+            self._writer = self._open()
         return self._writer
+
+    def _open(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection = sqlite3.connect(self.path, **_CONNECT)
+        self._prepare(connection, None)
+        return connection
 
     def close(self) -> None:
         with self._lock:
             if self._process_id == os.getpid():
+                if self._log is not None:
+                    self._log.close()
                 if self._writer is not None:
                     self._writer.close()
                 self._engine.dispose()
@@ -160,6 +170,8 @@ class SQLiteStore(Reads):
         with self._lock, self._errors():
             writer = self._connect()
             cursor = writer.cursor()
+            if self._log is not None and self._log.is_due():
+                _put_back(self._log, cursor)
             if _is_written_at_once(cursor, operations):
                 return [Appended()] * len(operations)
             _begin(cursor)
@@ -243,6 +255,15 @@ def _is_written_at_once(cursor: sqlite3.Cursor, operations: Sequence[Operation])
         if _is_busy(error):
             return False
         raise
+
+
+def _put_back(log: LogKeeper, cursor: sqlite3.Cursor) -> None:
+    """Before a transaction, not in it: what that adds could not be copied, and the log would never be all copied."""
+    _begin(cursor)
+    try:
+        log.put_back()
+    finally:
+        cursor.execute("ROLLBACK")
 
 
 def _begin(cursor: sqlite3.Cursor) -> None:
