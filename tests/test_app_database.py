@@ -139,6 +139,68 @@ async def test_a_damaged_history_stops_its_run_and_no_other(
             await executor.history_of(damaged)
 
 
+@pytest.mark.parametrize("cell", ["tags = '{'", "status = 'lost'", "priority = 'high'", "created_at_us = 'x'"])
+async def test_a_damaged_row_stops_its_run_and_no_other(backend: SQLiteBackend, tmp_path: Path, cell: str) -> None:
+    """It is stalled, the reason names the cell, and lists show it beside the others."""
+    async with Stent.bootstrap(backend) as executor:
+        damaged = await executor.dispatch(sleep_then_double, 1)
+        healthy = await executor.dispatch(sleep_then_double, 2)
+    change(tmp_path, f"UPDATE stent_runs SET {cell} WHERE run_id = ?", damaged)
+    async with Stent.bootstrap(backend) as executor:
+        for run_id in (damaged, healthy):
+            await executor.send_signal(run_id, "go")
+        assert 4 == (await executor.wait_for(healthy, expiry=PATIENCE_S)).unwrap()
+        await until_state(executor, damaged, "stalled")
+        reason = (await executor.state_of(damaged)).info.stall_reason or ""
+        assert f"run {damaged}: its row in stent_runs is damaged, column '{cell.split()[0]}'" in reason
+        listed = {execution.execution_id: execution.state for execution in await executor.list_executions()}
+        assert ("stalled", "completed") == (listed[damaged], listed[healthy])
+        assert 6 == await double(3), "the worker goes on"
+
+
+async def test_damaged_tags_stop_no_worker_that_asks_for_tags(backend: SQLiteBackend, tmp_path: Path) -> None:
+    executor = Stent(backend)
+    run_ids = [await executor.dispatch(double, number, tags=("t",)) for number in (1, 2, 3)]
+    lost, damaged, healthy = run_ids
+    change(tmp_path, "UPDATE stent_ready SET tags = '{' WHERE run_id IN (?, ?)", lost, damaged)
+    change(tmp_path, "UPDATE stent_runs SET tags = '{' WHERE run_id = ?", damaged)
+    await executor.serve(tags=["t"], until_idle=True)
+    assert ["completed", "stalled", "completed"] == [str(await executor.state_of(run_id)) for run_id in run_ids]
+    assert sorted([healthy, lost]) == sorted(found.execution_id for found in await executor.list_executions(tags=["t"]))
+    await executor.shutdown()
+
+
+async def test_a_damaged_call_stops_its_run_and_no_other(backend: SQLiteBackend, tmp_path: Path) -> None:
+    executor = Stent(backend)
+    damaged, healthy = [await executor.dispatch(call_far_double, number) for number in (1, 2)]
+    await executor.serve(queues=["default"], until_idle=True)
+    change(tmp_path, "UPDATE stent_ready SET tags = '{' WHERE run_id = ? AND call = 1", damaged)
+    await executor.shutdown()
+    async with Stent.bootstrap(backend) as executor:
+        assert 4 == (await executor.wait_for(healthy, expiry=PATIENCE_S)).unwrap()
+        await until_state(executor, damaged, "stalled")
+        reason = (await executor.state_of(damaged)).info.stall_reason or ""
+        assert f"run {damaged}: its row in stent_ready is damaged, column 'tags'" in reason
+
+
+def change(folder: Path, statement: str, *run_ids: str) -> None:
+    """Damage rows behind the store's back."""
+    connection = sqlite3.connect(folder / "stent.db")
+    assert len(run_ids) == connection.execute(statement, run_ids).rowcount
+    connection.commit()
+    connection.close()
+
+
+@Stent.durable(queue="far")
+async def far_double(number: int) -> int:
+    return number * 2
+
+
+@Stent.durable
+async def call_far_double(number: int) -> int:
+    return await far_double(number)
+
+
 @Stent.durable
 async def sleep_then_double(number: int) -> int:
     await Stent.wait_for_signal("go")

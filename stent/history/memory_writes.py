@@ -34,7 +34,7 @@ from stent.history.operations import (
 )
 from stent.history.records import (
     ClaimedCall,
-    RunRow,
+    ClaimedRun,
     SharedCall,
     WorkerRow,
 )
@@ -55,7 +55,7 @@ class MemoryWrites(MemoryRuns):
         if operation.only:
             return ClaimedRuns(self._take_runs(filter(self._may_begin, operation.only), operation.worker_id))
         self._wake_due()
-        claimed: tuple[RunRow, ...] = ()
+        claimed: tuple[ClaimedRun, ...] = ()
         kinds: tuple[tuple[Kind, int], ...] = (
             ("orchestrator", operation.limit),
             ("activity", min(operation.slots, operation.limit)),
@@ -78,11 +78,11 @@ class MemoryWrites(MemoryRuns):
             return True
         return self._limit_left(run.limit_key, 1) > 0
 
-    def _take_runs(self, run_ids: Iterable[str], worker_id: str) -> tuple[RunRow, ...]:
+    def _take_runs(self, run_ids: Iterable[str], worker_id: str) -> tuple[ClaimedRun, ...]:
         taken = (self._take_run(run_id, worker_id) for run_id in run_ids)
         return tuple(run for run in taken if run is not None)
 
-    def _take_run(self, run_id: str, worker_id: str) -> RunRow | None:
+    def _take_run(self, run_id: str, worker_id: str) -> ClaimedRun | None:
         tables = self.tables
         run = tables.runs.get(run_id)
         tables.ready.remove((run_id, 0, -1))
@@ -97,7 +97,7 @@ class MemoryWrites(MemoryRuns):
             status="running" if run.status == "pending" else run.status,
         )
         tables.runs.put(run_id, taken)
-        return taken
+        return ClaimedRun(run_id, taken.epoch, taken.role == "activity")
 
     def _claim_calls(self, operation: ClaimCalls) -> Outcome:
         if operation.worker_id not in self.tables.workers:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from stent.history.fold import Status
-from stent.history.records import ClaimedCall, Message, NewRun, RunRow, SharedCall
+from stent.history.records import ClaimedCall, ClaimedRun, Message, NewRun, SharedCall
 from stent.history.wire import EventRow
 
 # -- for clients -----------------------------------------------------------------------------------------------------
@@ -172,12 +172,15 @@ class ClaimRuns:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRuns:
-    runs: tuple[RunRow, ...]
+    runs: tuple[ClaimedRun, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimCalls:
-    """Take up to `slots` shared calls or items. Outcome: `ClaimedCalls`. An unregistered worker gets nothing."""
+    """Take up to `slots` shared calls or items. Outcome: `ClaimedCalls`. An unregistered worker gets nothing.
+
+    A call whose row, or what scheduled it, is damaged goes to nobody any longer: it is set aside, and its run stalled.
+    """
 
     worker_id: str
     can: Capabilities

@@ -140,6 +140,15 @@ class SharedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimedRun:
+    """A run that this worker now holds. Only what every row tells: whoever reads the run finds out what is damaged."""
+
+    run_id: str
+    epoch: int
+    is_activity: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimedCall:
     """A shared call that this worker now carries out, with all it needs for that."""
 
@@ -221,6 +230,7 @@ __all__ = [
     "TERMINAL_STATUSES",
     "CallOptions",
     "ClaimedCall",
+    "ClaimedRun",
     "Glance",
     "InboxRow",
     "LoadedRun",

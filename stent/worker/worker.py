@@ -22,7 +22,7 @@ from stent.history.operations import (
     ClaimRuns,
     GiveBack,
 )
-from stent.history.records import Glance, RunRow
+from stent.history.records import ClaimedRun, Glance
 from stent.log import get_logger
 from stent.registry import Registry
 from stent.worker.bodies import Bodies
@@ -253,14 +253,14 @@ class Worker:
             if isinstance(claimed, ClaimedRuns) and claimed.runs:
                 await self._adopt_claimed(claimed.runs)
                 self._may_claim = self._may_claim or len(claimed.runs) >= RUNS_A_CLAIM
-                taken += sum(run.role == "activity" for run in claimed.runs)
+                taken += sum(run.is_activity for run in claimed.runs)
             elif isinstance(claimed, ClaimedCalls):
                 for call in claimed.calls:
                     self._shared.take_on(call)
                     taken += call.call.size
         return taken
 
-    async def _adopt_claimed(self, claimed: Sequence[RunRow] = ()) -> None:
+    async def _adopt_claimed(self, claimed: Sequence[ClaimedRun] = ()) -> None:
         """Go on with runs that were claimed: kept in mind until they are read, for nobody else will take them."""
         self._claimed.update((run.run_id, run.epoch) for run in claimed)
         found = await self.runs.reader.load(self._claimed)

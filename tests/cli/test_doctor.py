@@ -45,3 +45,14 @@ def test_a_run_that_is_stalled_because_its_rows_are_damaged_does_not_hide_the_ot
     assert {("damaged", "waiting-1"), ("other", "unbegun-1")} == {
         (group["reason"], *group["runs"]) for group in (first, second)
     }
+
+
+def test_a_run_whose_own_row_is_damaged_is_told_of_beside_the_others(shop: Cli, database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE stent_runs SET status = 'stalled', stall = 'other' WHERE run_id = 'unbegun-1'")
+        connection.execute("UPDATE stent_runs SET status = 'stalled', tags = '{' WHERE run_id = 'waiting-1'")
+    groups = {group["runs"][0]: group["reason"] for group in json.loads(shop("doctor", "--json").stdout)}
+    assert {"unbegun-1", "waiting-1"} == set(groups)
+    assert "run waiting-1: its row in stent_runs is damaged, column 'tags'" in groups["waiting-1"]
+    assert "stent_runs is damaged, column 'tags'" in shop("why", "waiting-1").stderr
+    assert "waiting-1" in shop("ls").stdout

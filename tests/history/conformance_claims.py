@@ -11,6 +11,8 @@ from stent.history.operations import (
     Append,
     Appended,
     Capabilities,
+    ClaimedRuns,
+    ClaimRuns,
     Fenced,
     Reaped,
     RegisterWorker,
@@ -18,7 +20,7 @@ from stent.history.operations import (
     Renewed,
     RenewWorker,
 )
-from stent.history.records import Message, SharedCall
+from stent.history.records import ClaimedRun, Message, SharedCall
 from tests.history.rig import ALL, FUNCTIONS, LEASE_US, Rig, call, part, payload, scheduled, signal
 
 
@@ -33,6 +35,13 @@ class TestClaimingRuns:
         )
         assert run == rig.run("a")
         assert [] == rig.claim_runs("w1"), "a run is claimed once"
+
+    def test_a_claim_tells_under_which_epoch_and_what_takes_a_slot(self, rig: Rig) -> None:
+        rig.hold("a")
+        rig.release("a", now=True)
+        rig.start("b", "shop.pay", "activity")
+        expected = ClaimedRuns((ClaimedRun("a", 2, False), ClaimedRun("b", 1, True)))
+        assert expected == rig.do(ClaimRuns("w1", ALL, 10, 10))
 
     def test_whoever_held_it_before_can_append_no_more(self, rig: Rig) -> None:
         rig.hold("a")

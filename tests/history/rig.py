@@ -129,7 +129,7 @@ class Rig:
     ) -> list[RunRow]:
         outcome = self.do(ClaimRuns(worker_id, can, limit, slots, only))
         assert isinstance(outcome, ClaimedRuns)
-        return list(outcome.runs)
+        return [self.run(claimed.run_id) for claimed in outcome.runs]
 
     def claim_ids(self, worker_id: str = "w1", **more: Any) -> list[str]:
         return [run.run_id for run in self.claim_runs(worker_id, **more)]

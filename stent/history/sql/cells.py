@@ -17,13 +17,13 @@ from stent.errors import CorruptHistoryError
 from stent.history.events import Role
 from stent.history.fold import Status
 
-_NOTHING = type(None)
+NOTHING: frozenset[type] = frozenset({type(None)})
 TEXT = frozenset({str})
 NUMBER = frozenset({int})
 BLOB = frozenset({bytes, bytearray, memoryview})
-TEXT_OR_NOTHING = TEXT | {_NOTHING}
-NUMBER_OR_NOTHING = NUMBER | {_NOTHING}
-BLOB_OR_NOTHING = BLOB | {_NOTHING}
+TEXT_OR_NOTHING = TEXT | NOTHING
+NUMBER_OR_NOTHING = NUMBER | NOTHING
+BLOB_OR_NOTHING = BLOB | NOTHING
 
 STATUSES: frozenset[Any] = frozenset(get_args(Status))
 ROLES: frozenset[Any] = frozenset(get_args(Role))

@@ -37,9 +37,10 @@ from stent.history.sql.postgres_connection import READ_SETTINGS, SETTINGS, Conne
 from stent.history.sql.postgres_errors import CONFLICTS, DUPLICATE, is_lost, shown, translated
 from stent.history.sql.postgres_news import News
 from stent.history.sql.postgres_schema import bring_up_to_date, schema_state
+from stent.history.sql.postgres_tags import LIST_OF_TEXTS
 from stent.history.sql.postgres_talk import DATABASE_TIME, NOW, TEST_TIME, Answers, Statement
 from stent.history.sql.postgres_writes import Batch, Check
-from stent.history.sql.reads import Reads
+from stent.history.sql.reads import Reads, or_damaged
 from stent.history.sql.versions import READ_VERSION, check, must_check
 from stent.ids import Ids, RandomIds
 
@@ -294,11 +295,18 @@ class PostgresStore(Reads):
         return super()._now() if self._test_clock is not None else sa.literal_column(DATABASE_TIME, sa.BigInteger)
 
     def _has_tag(
-        self, column: sa.ColumnElement[Any], tags: Sequence[str] | sa.BindParameter[Sequence[str]]
+        self,
+        column: sa.ColumnElement[Any],
+        tags: Sequence[str] | sa.BindParameter[Sequence[str]],
+        *,
+        is_damage_one: bool = False,
     ) -> sa.ColumnElement[bool]:
         """By the text of the JSON: as values, tags with NUL would be an error of every question."""
-        stored = sa.func.json_array_elements(sa.cast(column, postgresql.JSON)).table_valued("value")
-        return sa.exists().select_from(stored).where(sa.cast(stored.c.value, sa.Text).in_(tags))
+        whole = sa.case((column.regexp_match(LIST_OF_TEXTS), column), (column.is_not(None), "[0]"))
+        stored = sa.func.json_array_elements(sa.cast(whole, postgresql.JSON)).table_valued("value")
+        has_tag = sa.cast(stored.c.value, sa.Text).in_(tags)
+        is_no_text = sa.func.json_typeof(stored.c.value) != "string"
+        return sa.exists().select_from(stored).where(or_damaged(has_tag, is_no_text, is_damage_one))
 
     def _tag_value(self, tag: str) -> str:
         return json.dumps(tag)

@@ -5,15 +5,18 @@ Rules of this file:
   transaction has not locked (`locked`) lets nobody through;
 - rows are picked with SKIP LOCKED from the small table `ready`, in a CTE that is computed once; a run is taken only by
   who also got the lock of its row, and nobody waits for that lock;
-- what is claimed first is what has the highest priority, then what has waited longest.
+- what is claimed first is what has the highest priority, then what has waited longest;
+- a damaged row fails no claim: a run is taken all the same, for who reads it finds out what is damaged; a call is set
+  aside and its run stalled, for nobody can say any longer what was to be carried out.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+from stent.errors import CorruptHistoryError
 from stent.history.operations import (
     Capabilities,
     ClaimCalls,
@@ -23,20 +26,24 @@ from stent.history.operations import (
     FinishCall,
     Finished,
 )
-from stent.history.records import ClaimedCall, SharedCall
+from stent.history.records import SharedCall
 from stent.history.sql import rows
 from stent.history.sql.parts import OpenPart, allotted, split
 from stent.history.sql.postgres_messages import put
 from stent.history.sql.postgres_runs import offer
 from stent.history.sql.postgres_starts import READY_OF_RUN
+from stent.history.sql.postgres_tags import ONE_OF_ITS_TAGS
 from stent.history.sql.postgres_talk import NOW, Sent, Statement, Talk, texts
 from stent.history.sql.rows import (
+    CLAIMED_COLUMNS,
     EVENT_COLUMNS,
     KIND_ACTIVITY,
     KIND_CALL,
+    KIND_DAMAGED,
     KIND_ORCHESTRATOR,
+    NOBODY,
     READY_COLUMNS,
-    RUN_COLUMNS,
+    Row,
 )
 from stent.history.store import DUE_RUNS_A_CLAIM
 
@@ -75,11 +82,9 @@ def lock_limits(kinds: Collection[int], others: Collection[str], run_ids: Collec
 
 # -- picking ---------------------------------------------------------------------------------------------------------
 
-_FITS = """d.function = ANY(%(functions)s::text[])
+_FITS = f"""d.function = ANY(%(functions)s::text[])
     AND (%(queues)s::text[] IS NULL OR coalesce(d.queue, 'default') = ANY(%(queues)s::text[]))
-    AND (%(tags)s::text[] IS NULL OR EXISTS (
-        SELECT 1 FROM json_array_elements(d.tags::json) t WHERE t.value::text = ANY(%(tags)s::text[])
-    ))"""
+    AND (%(tags)s::text[] IS NULL OR {ONE_OF_ITS_TAGS})"""
 # The limit's key is in the order only so that the index gives the order: within either pick it is one and the same.
 _BEST_FIRST = "ORDER BY d.limit_key, d.priority DESC, d.ready_at_us, d.run_id, d.call, d.first_item"
 _ORDER = "ORDER BY priority DESC, ready_at_us, run_id, call, first_item"
@@ -124,12 +129,13 @@ def _can(can: Capabilities, kind: int, room: int, locked: Collection[str]) -> di
 
 # -- runs ------------------------------------------------------------------------------------------------------------
 
+_TAKEN = ", ".join(f"taken.{name}" for name in CLAIMED_COLUMNS.split(", "))
 _TAKE = f"""
 taken AS (
     UPDATE stent_runs r SET epoch = r.epoch + 1, owner = %(worker)s, started_at_us = coalesce(r.started_at_us, {NOW}),
         status = CASE r.status WHEN 'pending' THEN 'running' ELSE r.status END
     FROM held h WHERE r.run_id = h.run_id AND h.owner IS NULL
-    RETURNING {", ".join(f"r.{name}" for name in RUN_COLUMNS.split(", "))}
+    RETURNING {_TAKEN.replace("taken.", "r.")}
 ),
 unready AS (DELETE FROM stent_ready d USING held h WHERE d.run_id = h.run_id AND d.call = 0),
 awake AS (DELETE FROM stent_sleeping s USING held h WHERE s.run_id = h.run_id)
@@ -141,8 +147,7 @@ held AS MATERIALIZED (
     ORDER BY run_id FOR NO KEY UPDATE SKIP LOCKED
 ),
 {_TAKE}
-SELECT {", ".join(f"taken.{name}" for name in RUN_COLUMNS.split(", "))}
-FROM taken JOIN picked USING (run_id) ORDER BY picked.priority DESC, picked.ready_at_us, run_id
+SELECT {_TAKEN} FROM taken JOIN picked USING (run_id) ORDER BY picked.priority DESC, picked.ready_at_us, run_id
 """
 _CLAIM_BY_NAME = f"""
 WITH held AS MATERIALIZED (
@@ -154,7 +159,7 @@ WITH held AS MATERIALIZED (
     FOR NO KEY UPDATE
 ),
 {_TAKE}
-SELECT {RUN_COLUMNS} FROM taken
+SELECT {_TAKEN} FROM taken
 """
 _WAKE_DUE = f"""
 WITH due AS MATERIALIZED (
@@ -171,7 +176,7 @@ def claim_runs(operation: ClaimRuns, locked: Collection[str]) -> Talk:
     if operation.only:
         values = {"worker": operation.worker_id, "locked": texts(sorted(locked))}
         answers = yield [Statement(_CLAIM_BY_NAME, {**values, "run_id": run_id}) for run_id in operation.only]
-        return [ClaimedRuns(tuple(rows.run_row(row) for answer in answers for row in answer))]
+        return [ClaimedRuns(tuple(rows.claimed_run(row) for answer in answers for row in answer))]
     statements = [Statement(_WAKE_DUE)]
     if operation.can.functions:
         rooms = ((KIND_ORCHESTRATOR, operation.limit), (KIND_ACTIVITY, min(operation.slots, operation.limit)))
@@ -181,7 +186,7 @@ def claim_runs(operation: ClaimRuns, locked: Collection[str]) -> Talk:
             if room > 0
         ]
     answers = yield statements
-    return [ClaimedRuns(tuple(rows.run_row(row) for answer in answers[1:] for row in answer))]
+    return [ClaimedRuns(tuple(rows.claimed_run(row) for answer in answers[1:] for row in answer))]
 
 
 # -- calls -----------------------------------------------------------------------------------------------------------
@@ -203,11 +208,33 @@ LEFT JOIN stent_payloads p ON p.run_id = e.run_id AND p.seq = e.seq ORDER BY c.p
 """
 
 
+_Damaged: TypeAlias = tuple[str, int, int, str]
+_DAMAGED = Sent("b", {"run_id": "text", "call": "int", "first_item": "int", "reason": "text"})
+_SET_ASIDE = f"""
+WITH b AS MATERIALIZED (SELECT * FROM {_DAMAGED.sql}),
+held AS MATERIALIZED (
+    SELECT run_id FROM stent_runs WHERE run_id IN (SELECT run_id FROM b) ORDER BY run_id FOR NO KEY UPDATE SKIP LOCKED
+),
+aside AS (
+    UPDATE stent_ready d SET kind = CASE WHEN c.is_held THEN {KIND_DAMAGED} ELSE d.kind END,
+        claimed_by = CASE WHEN c.is_held THEN '{NOBODY}' END
+    FROM (SELECT b.*, h.run_id IS NOT NULL AS is_held FROM b LEFT JOIN held h USING (run_id)) c
+    WHERE d.run_id = c.run_id AND d.call = c.call AND d.first_item = c.first_item
+),
+unready AS (DELETE FROM stent_ready d USING held h WHERE d.run_id = h.run_id AND d.call = 0),
+awake AS (DELETE FROM stent_sleeping s USING held h WHERE s.run_id = h.run_id)
+UPDATE stent_runs r SET epoch = r.epoch + 1, owner = NULL, status = 'stalled',
+    stall = (SELECT min(b.reason) FROM b WHERE b.run_id = r.run_id)
+FROM held h WHERE r.run_id = h.run_id AND r.finished_at_us IS NULL
+"""
+"""Nobody waits for the lock of a run: where another has it, the call stays open, and the next claim sees to it."""
+
+
 def claim_calls(operation: ClaimCalls, locked: Collection[str]) -> Talk:
     if operation.slots <= 0 or not operation.can.functions:
         return [ClaimedCalls(())]
     (picked,) = yield [Statement(_PICK_CALLS, _can(operation.can, KIND_CALL, operation.slots, locked))]
-    open_parts = [OpenPart(rows.shared_row(row).call, row[-1]) for row in picked]
+    open_parts, damaged = _parts(picked)
     mine: list[SharedCall] = []
     others: list[SharedCall] = []
     for shared, size in allotted(open_parts, operation.slots):
@@ -215,17 +242,36 @@ def claim_calls(operation: ClaimCalls, locked: Collection[str]) -> Talk:
         mine.append(part)
         if rest is not None:
             others.append(rest)
-    if not mine:
-        return [ClaimedCalls(())]
     claimed = _CLAIMED.values(
         (call.run_id, call.call, call.first_item, rows.ranges_text(call.items), call.size, call.seq) for call in mine
     )
     statements = [Statement(_CLAIM_CALLS, (operation.worker_id, *claimed)), Statement(_SCHEDULED, claimed)]
     if others:
         statements.append(offer(rows.ready_values(call, KIND_CALL, 0)[:13] for call in others))
-    answers = yield statements
-    scheduled = [rows.event_row(row, row[-1]) for row in answers[1]]
-    return [ClaimedCalls(tuple(ClaimedCall(call, row) for call, row in zip(mine, scheduled, strict=True)))]
+    answers = yield statements if mine else []
+    scheduled = {(row[0], row[1]): row for row in answers[1]} if mine else {}
+    calls = []
+    for call in mine:
+        try:
+            event = scheduled.get((call.run_id, call.seq))
+            calls.append(rows.claimed_call(call, rows.event_row(event, event[-1]) if event is not None else None))
+        except CorruptHistoryError as damage:
+            damaged.append((call.run_id, call.call, call.first_item, str(damage)))
+    if damaged:
+        yield [Statement(_SET_ASIDE, _DAMAGED.values(damaged))]
+    return [ClaimedCalls(tuple(calls))]
+
+
+def _parts(picked: Sequence[Row]) -> tuple[list[OpenPart], list[_Damaged]]:
+    """What was picked, and of what is damaged its place and the damage."""
+    parts: list[OpenPart] = []
+    damaged: list[_Damaged] = []
+    for row in picked:
+        try:
+            parts.append(OpenPart(rows.shared_row(row).call, row[-1]))
+        except CorruptHistoryError as damage:
+            damaged.append((*row[:3], str(damage)))
+    return parts, damaged
 
 
 _FINISHED = Sent(

@@ -4,7 +4,8 @@ Rules of this file:
 - each method opens one short read transaction and closes it, so that what it reads fits together; none of them writes;
 - what is asked all the time is built once, with places for its values: building took longer than asking (measured
   2026-11 on SQLite: a glance 1.1 ms, then 0.3);
-- lists come in pages by key, never by offset.
+- lists come in pages by key, never by offset;
+- a damaged row hides no other: who asks for one run to go on with it is refused, who looks at runs is shown it.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Reads:
 
     def get_run(self, run_id: str) -> RunRow | None:
         found = self._all(_A_RUN, run_id=run_id)
-        return rows.run_row(found[0]) if found else None
+        return rows.shown_run(found[0]) if found else None
 
     def find_runs(self, id_prefix: str, limit: int) -> list[str]:
         query = sa.select(runs.c.run_id).where(_has_prefix(runs.c.run_id, id_prefix)).order_by(runs.c.run_id)
@@ -95,7 +96,7 @@ class Reads:
         query = query.where(
             *_conditions(wanted), *(self._has_tag(runs.c.tags, [self._tag_value(tag)]) for tag in wanted.tags)
         )
-        return [rows.run_row(row) for row in self._all(query)]
+        return [rows.shown_run(row) for row in self._all(query)]
 
     def read_rows(self, run_id: str, after_seq: int = 0, limit: int | None = None) -> list[EventRow]:
         if limit is not None:
@@ -145,7 +146,7 @@ class Reads:
         return [rows.worker_row(row) for row in self._all(_WORKERS)]
 
     def stalled_runs(self, limit: int, tried: Collection[str] = ()) -> list[RunRow]:
-        found = (rows.run_row(row) for row in self._all(_STALLED_RUNS, limit=limit + len(tried)))
+        found = (rows.shown_run(row) for row in self._all(_STALLED_RUNS, limit=limit + len(tried)))
         return [run for run in found if run.run_id not in tried][:limit]
 
     def queue_depth(self, queue: str | None = None) -> int:
@@ -198,19 +199,35 @@ class Reads:
         if can.queues is not None:
             conditions.append(sa.func.coalesce(table.c.queue, "default").in_(_QUEUES))
         if can.tags is not None:
-            conditions.append(self._has_tag(table.c.tags, _TAGS))
+            conditions.append(self._has_tag(table.c.tags, _TAGS, is_damage_one=True))
         return conditions
 
     def _has_tag(
-        self, column: sa.ColumnElement[Any], tags: Sequence[str] | sa.BindParameter[Sequence[str]]
+        self,
+        column: sa.ColumnElement[Any],
+        tags: Sequence[str] | sa.BindParameter[Sequence[str]],
+        *,
+        is_damage_one: bool = False,
     ) -> sa.ColumnElement[bool]:
-        """Exactly one of these: LIKE on the text would take no notice of case, and would find a tag within another."""
-        stored = sa.func.json_each(column).table_valued("value")
-        return sa.exists().select_from(stored).where(stored.c.value.in_(tags))
+        """Exactly one of these: LIKE on the text would take no notice of case, and would find a tag within another.
+
+        A damaged cell fails no question. For a worker it may be any tag, as in a claim: who takes it tells of it.
+        """
+        is_list = sa.case((sa.func.json_valid(column) == 1, sa.func.json_type(column)), else_="") == "array"
+        whole = sa.case((is_list, column), (column.is_not(None), "[0]"))
+        stored = sa.func.json_each(whole).table_valued("value", "type")
+        has_tag = stored.c.value.in_(tags)
+        return sa.exists().select_from(stored).where(or_damaged(has_tag, stored.c.type != "text", is_damage_one))
 
     def _tag_value(self, tag: str) -> str:
         """What a tag is compared as."""
         return tag
+
+
+def or_damaged(
+    has_tag: sa.ColumnElement[bool], is_no_text: sa.ColumnElement[bool], is_damage_one: bool
+) -> sa.ColumnElement[bool]:
+    return sa.or_(has_tag, is_no_text) if is_damage_one else has_tag
 
 
 def _values_of(can: Capabilities, tag_value: Callable[[str], str]) -> dict[str, Sequence[str]]:

@@ -1,6 +1,8 @@
 """Between rows of the tables and the records of `stent.history.records`. No SQL here.
 
-Rule of this file: what comes out of a table is checked first (`cells`), so that damage is called damage.
+Rules of this file:
+- what comes out of a table is checked first (`cells`), so that damage is called damage;
+- what somebody acts on is refused then; what is only shown comes with what is whole of it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,17 @@ from typing import Any
 from stent.codec import Payload
 from stent.errors import CorruptHistoryError
 from stent.history import wire
-from stent.history.records import InboxRow, Message, NewRun, RunRow, SharedCall, SharedRow, WorkerRow
+from stent.history.records import (
+    ClaimedCall,
+    ClaimedRun,
+    InboxRow,
+    Message,
+    NewRun,
+    RunRow,
+    SharedCall,
+    SharedRow,
+    WorkerRow,
+)
 from stent.history.sql import cells
 from stent.history.sql.schema import INLINE_PAYLOAD_BYTES
 from stent.history.wire import EventRow
@@ -39,6 +51,14 @@ _WORKER_KINDS = cells.kinds_of(WORKER_COLUMNS, "t t n n n t? n")
 KIND_ORCHESTRATOR = 0
 KIND_ACTIVITY = 1
 KIND_CALL = 2
+KIND_DAMAGED = 3
+
+CLAIMED_COLUMNS = "run_id, epoch, role"
+NOBODY = "damaged"
+"""Who has what is set aside: no worker, so that nobody takes it, ends it or gives it back."""
+
+LATEST_US = 253_402_300_799_000_000
+"""The end of the year 9999. SQLite puts what is no number behind all numbers, so lists begin with it."""
 
 Row = Sequence[Any]
 
@@ -55,7 +75,7 @@ def tags_text(tags: tuple[str, ...]) -> str | None:
 
 def run_row(row: Row) -> RunRow:
     values = list(row)
-    what, run_id = "the row", row[0]
+    what, run_id = "its row in stent_runs", row[0]
     cells.check(_RUN_KINDS, row, what, run_id)
     if row[2] not in cells.ROLES:
         raise cells.damaged(what, "role", row[2], run_id)
@@ -63,6 +83,46 @@ def run_row(row: Row) -> RunRow:
         raise cells.damaged(what, "status", row[3], run_id)
     values[6] = cells.texts_in(row[6], what, "tags", run_id)
     return RunRow(*values)
+
+
+def shown_run(row: Row) -> RunRow:
+    """For those who only look, and may not miss all other runs for it: a damaged row too.
+
+    It has what is whole of it, and for a reason to stand still the damage. A state that is none counts as stalled.
+    """
+    try:
+        return run_row(row)
+    except CorruptHistoryError as error:
+        kinds = zip(_RUN_KINDS.columns, _RUN_KINDS.allowed, row, strict=True)
+        whole = {column: _shown(column, allowed, value) for column, allowed, value in kinds}
+        if whole["role"] not in cells.ROLES:
+            whole["role"] = "orchestrator"
+        if whole["status"] not in cells.STATUSES:
+            whole["status"] = "stalled"
+        try:
+            whole["tags"] = cells.texts_in(whole["tags"], "its row in stent_runs", "tags", row[0])
+        except CorruptHistoryError:
+            whole["tags"] = ()
+        whole["stall"] = whole["stall"] or str(error)
+        return RunRow(**whole)
+
+
+def _shown(column: str, allowed: frozenset[type], value: Any) -> Any:
+    if type(value) in allowed:
+        return value
+    if allowed & cells.NOTHING:
+        return None
+    if allowed != cells.NUMBER:
+        return "?"
+    if type(value) is float:
+        return int(min(max(value, 0.0), LATEST_US))
+    return LATEST_US if column == "created_at_us" else 0
+
+
+def claimed_run(row: Row) -> ClaimedRun:
+    """From CLAIMED_COLUMNS. Unchecked: who claims must not fail for one run, and reads it next."""
+    run_id, epoch, role = row
+    return ClaimedRun(run_id, epoch, role == "activity")
 
 
 def new_run_values(run: NewRun, now_us: int) -> tuple[Any, ...]:
@@ -152,11 +212,16 @@ def ready_values(call: SharedCall, kind: int, now_us: int, claimed_by: str | Non
     )
 
 
+def check_ready(row: Row) -> None:
+    """CorruptHistoryError if a cell of READY_COLUMNS has a type that it cannot have."""
+    cells.check(_READY_KINDS, row, "its row in stent_ready", row[0], row[3])
+
+
 def shared_row(row: Row) -> SharedRow:
     """From READY_COLUMNS."""
     run_id, call, first_item, seq, function, _, items, _, attempt, queue, priority, tags, limit_key = row[:13]
-    what = "what is ready"
-    cells.check(_READY_KINDS, row, what, run_id, seq)
+    check_ready(row)
+    what = "its row in stent_ready"
     shared = SharedCall(
         run_id,
         call,
@@ -171,6 +236,14 @@ def shared_row(row: Row) -> SharedRow:
         limit_key,
     )
     return SharedRow(shared, row[14], bool(row[15]))
+
+
+def claimed_call(call: SharedCall, scheduled: EventRow | None) -> ClaimedCall:
+    """CorruptHistoryError unless what scheduled it is there and can be read: who carries the call out needs it."""
+    if scheduled is None:
+        raise cells.damaged("its row in stent_ready", "seq", call.seq, call.run_id)
+    wire.decode(scheduled)
+    return ClaimedCall(call, scheduled)
 
 
 def ranges_text(ranges: tuple[tuple[int, int], ...]) -> str | None:

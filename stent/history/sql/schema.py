@@ -10,7 +10,8 @@ Table by table:
 - `runs`      one row a run; status and owner. What the history says as well is only a cache here.
 - `events`    the histories, append-only. Payloads up to `INLINE_PAYLOAD_BYTES` are inline, larger ones in `payloads`.
 - `payloads`  large user data, in the order of its event.
-- `ready`     what any worker may take: runs to be advanced (call 0) and shared calls.
+- `ready`     what any worker may take: runs to be advanced (call 0) and shared calls. A call that turned out to be
+              damaged is set aside: it stays, as kind 3, claimed by nobody that there is.
 - `sleeping`  runs that nobody holds and that wake by themselves at a time.
 - `inbox`     messages that wait to become events.
 - `workers`   one row a process; its lease covers all that it holds.
@@ -99,7 +100,9 @@ ready = sa.Table(
     sa.Column("first_item", sa.Integer, primary_key=True, autoincrement=False),  # -1: a single call
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("function", _Text, nullable=False),
-    sa.Column("kind", sa.SmallInteger, nullable=False),  # 0 orchestrator run, 1 activity run, 2 shared call
+    sa.Column(
+        "kind", sa.SmallInteger, nullable=False
+    ),  # 0 orchestrator run, 1 activity run, 2 shared call, 3 set aside
     sa.Column("items", _Text),  # JSON ranges, NULL for a single call
     sa.Column("size", sa.Integer, nullable=False, default=1),
     sa.Column("attempt", sa.Integer, nullable=False, default=1),

@@ -2,14 +2,19 @@
 
 Rules of this file:
 - a limit is counted in the transaction that claims, over what is claimed and over the runs that have begun;
-- what is claimed first is what has the highest priority, then what has waited longest.
+- what is claimed first is what has the highest priority, then what has waited longest;
+- a damaged row fails no claim: a run is taken all the same, for who reads it finds out what is damaged; a call is set
+  aside and its run stalled, for nobody can say any longer what was to be carried out.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
+from stent.errors import CorruptHistoryError
 from stent.history.events import split_ranges
 from stent.history.operations import (
     Capabilities,
@@ -21,19 +26,21 @@ from stent.history.operations import (
     Finished,
     Outcome,
 )
-from stent.history.records import ClaimedCall, RunRow, SharedCall
+from stent.history.records import ClaimedCall, ClaimedRun, SharedCall
 from stent.history.sql import rows
 from stent.history.sql.cursor import Cursor
 from stent.history.sql.rows import (
+    CLAIMED_COLUMNS,
     EVENT_COLUMNS,
     KIND_ACTIVITY,
     KIND_CALL,
+    KIND_DAMAGED,
     KIND_ORCHESTRATOR,
+    NOBODY,
     READY_COLUMNS,
-    RUN_COLUMNS,
     Row,
 )
-from stent.history.sql.sqlite_runs import INSERT_READY, READY_FROM_RUNS, is_registered, put
+from stent.history.sql.sqlite_runs import INSERT_READY, MAKE_READY, READY_FROM_RUNS, is_registered, put
 from stent.history.store import DUE_RUNS_A_CLAIM
 from stent.history.wire import EventRow
 
@@ -49,6 +56,10 @@ _FORGET_DUE = (
 _ANY_DUE = "SELECT 1 FROM stent_sleeping WHERE due_at_us <= ? LIMIT 1"
 
 _KNOWN = "function IN (SELECT value FROM json_each(?))"
+_ONE_OF_ITS_TAGS = (  # what is no list of texts may be any tag: who takes it tells of the damage
+    "EXISTS (SELECT 1 FROM json_each(CASE WHEN CASE WHEN json_valid(tags) THEN json_type(tags) END = 'array' THEN tags "
+    "WHEN tags IS NOT NULL THEN '[0]' END) t WHERE t.type <> 'text' OR t.value IN (SELECT value FROM json_each(?)))"
+)
 _OPEN_KEYS = (
     "WITH RECURSIVE keys(key) AS ("
     "SELECT min(limit_key) FROM stent_ready WHERE claimed_by IS NULL AND kind = ? AND limit_key IS NOT NULL "
@@ -64,10 +75,18 @@ _UNBEGUN_LIMIT = "SELECT limit_key FROM stent_runs WHERE run_id = ? AND started_
 _TAKE_RUN = (
     "UPDATE stent_runs SET epoch = epoch + 1, owner = ?, started_at_us = coalesce(started_at_us, ?), "
     "status = CASE status WHEN 'pending' THEN 'running' ELSE status END "
-    f"WHERE run_id = ? AND owner IS NULL RETURNING {RUN_COLUMNS}"
+    f"WHERE run_id = ? AND owner IS NULL RETURNING {CLAIMED_COLUMNS}"
 )
 _DROP_READY_RUN = "DELETE FROM stent_ready WHERE run_id = ? AND call = 0"
 _DROP_SLEEPING = "DELETE FROM stent_sleeping WHERE run_id = ?"
+_SET_ASIDE = (
+    f"UPDATE stent_ready SET kind = {KIND_DAMAGED}, claimed_by = '{NOBODY}' "
+    "WHERE run_id = ? AND call = ? AND first_item = ?"
+)
+_STALL = (
+    "UPDATE stent_runs SET epoch = epoch + 1, owner = NULL, status = 'stalled', stall = ? "
+    "WHERE run_id = ? AND finished_at_us IS NULL"
+)
 _CLAIM_CALL = "UPDATE stent_ready SET claimed_by = ? WHERE run_id = ? AND call = ? AND first_item = ?"
 _CLAIM_PART = (
     "UPDATE stent_ready SET claimed_by = ?, items = ?, size = ? WHERE run_id = ? AND call = ? AND first_item = ?"
@@ -94,13 +113,17 @@ def claim_runs(cursor: Cursor, operation: ClaimRuns, now_us: int) -> Outcome:
     if cursor.fetchone() is not None:
         cursor.execute(_WAKE_DUE, (now_us, now_us, DUE_RUNS_A_CLAIM))
         cursor.execute(_FORGET_DUE, (now_us, DUE_RUNS_A_CLAIM))
-    claimed: list[RunRow] = []
+    claimed: list[ClaimedRun | None] = []
     for kind, room in ((KIND_ORCHESTRATOR, operation.limit), (KIND_ACTIVITY, min(operation.slots, operation.limit))):
-        for row, _ in _open_ready(cursor, kind, operation.can, room):
-            run = _take_run(cursor, row[0], operation.worker_id, now_us)
-            if run is not None:
-                claimed.append(run)
-    return ClaimedRuns(tuple(claimed))
+        found = _open_ready(cursor, kind, operation.can, room)
+        for row, _ in found.damaged:
+            if _may_begin(cursor, row[0]):  # its limit may be what is damaged
+                claimed.append(_take_run(cursor, row[0], operation.worker_id, now_us))
+            else:
+                cursor.execute(_DROP_READY_RUN, (row[0],))
+                cursor.execute(MAKE_READY, (now_us, row[0]))
+        claimed += [_take_run(cursor, row[0], operation.worker_id, now_us) for row, _ in found.whole]
+    return ClaimedRuns(tuple(run for run in claimed if run is not None))
 
 
 def _may_begin(cursor: Cursor, run_id: str) -> bool:
@@ -117,12 +140,12 @@ def _free_of(cursor: Cursor, limit_key: str, room: int) -> int:
     return room if left is None else min(room, left[0])
 
 
-def _take_run(cursor: Cursor, run_id: str, worker_id: str, now_us: int) -> RunRow | None:
+def _take_run(cursor: Cursor, run_id: str, worker_id: str, now_us: int) -> ClaimedRun | None:
     cursor.execute(_TAKE_RUN, (worker_id, now_us, run_id))
     taken = cursor.fetchone()
     cursor.execute(_DROP_READY_RUN, (run_id,))
     cursor.execute(_DROP_SLEEPING, (run_id,))
-    return rows.run_row(taken) if taken is not None else None
+    return rows.claimed_run(taken) if taken is not None else None
 
 
 def claim_calls(cursor: Cursor, operation: ClaimCalls, now_us: int) -> Outcome:
@@ -130,15 +153,31 @@ def claim_calls(cursor: Cursor, operation: ClaimCalls, now_us: int) -> Outcome:
     if not is_registered(cursor, operation.worker_id):
         return ClaimedCalls(())
     slots = operation.slots
-    for row, allowed in _open_ready(cursor, KIND_CALL, operation.can, slots):
-        shared = rows.shared_row(row).call
+    found = _open_ready(cursor, KIND_CALL, operation.can, slots)
+    for row, damage in found.damaged:
+        _set_aside(cursor, row, damage)
+    for row, allowed in found.whole:
         size = min(allowed, slots)
         if size == 0:
             break
-        shared = _claim_part(cursor, shared, size, operation.worker_id, now_us)
+        try:
+            whole = rows.shared_row(row).call
+            scheduled = rows.claimed_call(whole, _event(cursor, whole.run_id, whole.seq)).scheduled
+        except CorruptHistoryError as damage:
+            _set_aside(cursor, row, damage)
+            continue
+        shared = _claim_part(cursor, whole, size, operation.worker_id, now_us)
         slots -= shared.size
-        claimed.append(ClaimedCall(shared, _event(cursor, shared.run_id, shared.seq)))
+        claimed.append(ClaimedCall(shared, scheduled))
     return ClaimedCalls(tuple(claimed))
+
+
+def _set_aside(cursor: Cursor, row: Row, damage: CorruptHistoryError) -> None:
+    """Keep a damaged call from all workers, and let a person know by its run."""
+    cursor.execute(_SET_ASIDE, row[:3])
+    cursor.execute(_STALL, (str(damage), row[0]))
+    cursor.execute(_DROP_READY_RUN, (row[0],))
+    cursor.execute(_DROP_SLEEPING, (row[0],))
 
 
 def _claim_part(cursor: Cursor, shared: SharedCall, size: int, worker_id: str, now_us: int) -> SharedCall:
@@ -155,35 +194,58 @@ def _claim_part(cursor: Cursor, shared: SharedCall, size: int, worker_id: str, n
     return claimed
 
 
-def _open_ready(cursor: Cursor, kind: int, can: Capabilities, room: int) -> list[tuple[Row, int]]:
-    """Unclaimed rows that this worker can carry out, best first, each with how many bodies its limit allows."""
+class _Open(NamedTuple):
+    """Unclaimed rows that a worker can carry out: whole ones with how many bodies their limits allow, best first."""
+
+    whole: list[tuple[Row, int]]
+    damaged: list[tuple[Row, CorruptHistoryError]]
+
+
+def _open_ready(cursor: Cursor, kind: int, can: Capabilities, room: int) -> _Open:
+    whole: list[tuple[Row, int]] = []
+    damaged: list[tuple[Row, CorruptHistoryError]] = []
     if room <= 0 or not can.functions:
-        return []
+        return _Open(whole, damaged)
     where, values = _capability_filter(can)
     columns = READY_COLUMNS
     select = f"SELECT {columns} FROM stent_ready WHERE claimed_by IS NULL AND kind = ?"
     order = " ORDER BY priority DESC, ready_at_us, run_id, call, first_item LIMIT ?"
     cursor.execute(f"{select} AND limit_key IS NULL AND {where}{order}", (kind, *values, room))
-    found = [(row, row[7]) for row in cursor.fetchall()]
+    whole += [(row, row[7]) for row in _whole(cursor.fetchall(), damaged)]
     cursor.execute(_OPEN_KEYS, (kind, kind))
     for (key,) in cursor.fetchall():
         free = _free_of(cursor, key, room)
         if free <= 0:
             continue
         cursor.execute(f"{select} AND limit_key = ? AND {where}{order}", (kind, key, *values, free))
-        found.extend(_within(cursor.fetchall(), free))
-    found.sort(key=lambda pair: (-pair[0][10], pair[0][13], *pair[0][:3]))
-    return found[:room]
+        whole += _within(_whole(cursor.fetchall(), damaged), free)
+    whole.sort(key=lambda pair: (-pair[0][10], pair[0][13], *pair[0][:3]))
+    return _Open(whole[: max(0, room - len(damaged))], damaged)
 
 
-def _event(cursor: Cursor, run_id: str, seq: int) -> EventRow:
+def _whole(found: Sequence[Row], damaged: list[tuple[Row, CorruptHistoryError]]) -> list[Row]:
+    """Those that can be compared and counted; the others go to `damaged`."""
+    whole = []
+    for row in found:
+        try:
+            rows.check_ready(row)
+        except CorruptHistoryError as damage:
+            damaged.append((row, damage))
+        else:
+            whole.append(row)
+    return whole
+
+
+def _event(cursor: Cursor, run_id: str, seq: int) -> EventRow | None:
     cursor.execute(_SELECT_EVENT, (run_id, seq))
     found = cursor.fetchone()
+    if found is None:
+        return None
     large = None
     if found[8] is not None and found[9] is None:
         cursor.execute(_SELECT_PAYLOAD, (run_id, seq))
-        large = cursor.fetchone()[0]
-    return rows.event_row(found, large)
+        large = cursor.fetchone()
+    return rows.event_row(found, large[0] if large is not None else None)
 
 
 def finish_call(cursor: Cursor, operation: FinishCall, now_us: int) -> Outcome:
@@ -207,7 +269,7 @@ def _capability_filter(can: Capabilities) -> tuple[str, list[str]]:
         where += " AND coalesce(queue, 'default') IN (SELECT value FROM json_each(?))"
         values.append(_json_list(can.queues))
     if can.tags is not None:
-        where += " AND EXISTS (SELECT 1 FROM json_each(tags) t WHERE t.value IN (SELECT value FROM json_each(?)))"
+        where += f" AND {_ONE_OF_ITS_TAGS}"
         values.append(_json_list(can.tags))
     return where, values
 

@@ -179,11 +179,11 @@ def test_a_payload_that_is_none_is_named_by_run_and_seq(whole: Path, store: Stor
 @pytest.mark.parametrize(
     ("table", "column", "value", "said"),
     [
-        ("stent_runs", "tags", "{", "run a: the row is damaged, column 'tags' cannot hold a value of type str, '{'"),
-        ("stent_runs", "tags", "[1]", "run a: the row is damaged, column 'tags' cannot hold"),
-        ("stent_runs", "status", "lost", "run a: the row is damaged, column 'status' cannot hold"),
-        ("stent_runs", "created_at_us", "x", "run a: the row is damaged, column 'created_at_us' cannot hold"),
-        ("stent_ready", "items", "[[1]]", "run a: what is ready is damaged, column 'items' cannot hold"),
+        ("stent_runs", "tags", "{", "run a: its row in stent_runs is damaged, column 'tags' cannot hold a value of"),
+        ("stent_runs", "tags", "[1]", "its row in stent_runs is damaged, column 'tags' cannot hold"),
+        ("stent_runs", "status", "lost", "its row in stent_runs is damaged, column 'status' cannot hold"),
+        ("stent_runs", "created_at_us", "x", "its row in stent_runs is damaged, column 'created_at_us' cannot hold"),
+        ("stent_ready", "items", "[[1]]", "run a: its row in stent_ready is damaged, column 'items' cannot hold"),
         ("stent_events", "hash", 3, "run a, seq 1: its event is damaged, column 'hash' cannot hold a"),
         ("stent_inbox", "payload", "secret", "run a: message 'k' is damaged, column 'payload' cannot hold a"),
     ],
