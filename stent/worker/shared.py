@@ -76,6 +76,11 @@ class SharedWork:
     def __len__(self) -> int:
         return len(self._claims)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is carried out, and nothing that was is still being written."""
+        return not (self._claims or self._ending)
+
     def take_on(self, claimed: ClaimedCall) -> None:
         """Carry out what was claimed."""
         shared = claimed.call

@@ -286,7 +286,9 @@ class Worker:
             self._must_look = self._must_look or len(stalled) >= STALLED_AT_ONCE
 
     async def _is_idle(self) -> bool:
-        if self._bodies.running_count or self._bodies.waiting_count or len(self._shared) or not self.runs.held.is_quiet:
+        if self._bodies.running_count or self._bodies.waiting_count:
+            return False
+        if not (self._shared.is_quiet and self.runs.held.is_quiet):
             return False
         store, can = self._link.store, _capabilities(self._link.registry, self.options)
         glance = await self._link.read(store.glance, self.worker_id, can)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from stent.history.operations import FinishCall, Operation, Outcome
+from stent.history.sql.sqlite import SQLiteStore
 from tests.worker.world import World
 
 SECOND_US = 1_000_000
@@ -56,3 +60,30 @@ async def test_it_waits_for_what_is_due_later_and_is_for_it(world: World, serves
     world.clock.advance(60 * SECOND_US)
     await ended(world)
     assert "completed" == world.row(own).status
+
+
+class Late(SQLiteStore):
+    """Takes its time to write that a shared call is finished."""
+
+    def commit(self, operations: Sequence[Operation]) -> list[Outcome]:
+        if any(isinstance(operation, FinishCall) for operation in operations):
+            time.sleep(0.1)
+        return super().commit(operations)
+
+
+async def test_it_waits_until_what_it_has_done_for_others_is_written_for_that_may_make_more_work(world: World) -> None:
+    mine, _ = works(world)
+
+    @world.durable(role="orchestrator", queue="runs")
+    async def flow() -> str:
+        return str(await mine())
+
+    run_id = await world.start(flow)
+    await world.node.work(until_idle=True, queues=frozenset({"runs"}))
+    await ended(world)
+    assert "running" == world.row(run_id).status, "the call is for others"
+    node = world.new_node(Late(world.path, durability="relaxed", clock=world.clock))
+    await node.work(until_idle=True)
+    assert node.working is not None
+    await asyncio.wait_for(node.working, 5)
+    assert "completed" == world.row(run_id).status
