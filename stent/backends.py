@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DATABASE_URL_VARIABLE = "STENT_DATABASE_URL"
 SQLITE_PREFIX = "sqlite:///"
+OLDEST_PSYCOPG = (3, 2)  # the first whose waits for an answer can be given an end
 POSTGRES_PREFIXES = ("postgresql://", "postgres://")
 
 
@@ -168,11 +169,7 @@ class PostgresBackend(DatabaseBackend):
         is_pooled: bool = False,
         listen_dsn: str | None = None,
     ) -> None:
-        if find_spec("psycopg") is None:
-            raise NotConfiguredError(
-                "PostgreSQL needs the driver psycopg, which is not installed",
-                fix="pip install 'stent-replay[postgres]'",
-            )
+        _check_driver()
         if durability not in ("fsync", "relaxed"):
             raise OptionError(f"durability={durability!r}", fix='use "fsync" (the default) or "relaxed"')
 
@@ -182,6 +179,24 @@ class PostgresBackend(DatabaseBackend):
             return PostgresStore(dsn, durability=durability, is_pooled=is_pooled, listen_dsn=listen_dsn)
 
         super().__init__(_without_password(dsn), make_store, StoreClock())
+
+
+def _check_driver() -> None:
+    """That the driver is there, and not too old. Loads neither it nor its C library."""
+    if find_spec("psycopg") is None:
+        raise NotConfiguredError(
+            "PostgreSQL needs the driver psycopg, which is not installed", fix="pip install 'stent-replay[postgres]'"
+        )
+    from importlib.metadata import version
+
+    found = version("psycopg")
+    numbers = tuple(int(number) for number in re.findall(r"\d+", found)[:2])
+    if numbers < OLDEST_PSYCOPG:
+        wanted = ".".join(map(str, OLDEST_PSYCOPG))
+        raise NotConfiguredError(
+            f"PostgreSQL needs psycopg {wanted} or newer, and {found} is installed",
+            fix="pip install --upgrade 'stent-replay[postgres]'",
+        )
 
 
 class Backends:

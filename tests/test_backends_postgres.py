@@ -57,6 +57,17 @@ def test_without_the_driver_the_fix_is_one_command(monkeypatch: pytest.MonkeyPat
     assert "pip install 'stent-replay[postgres]'" == caught.value.fix
 
 
+@pytest.mark.parametrize(("found", "is_refused"), [("3.1.20", True), ("2.9", True), ("3.2", False), ("10.0b1", False)])
+def test_a_driver_that_is_too_old_is_refused(found: str, is_refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: found)
+    if not is_refused:
+        PostgresBackend("postgresql://host/shop")
+        return
+    with pytest.raises(NotConfiguredError, match=rf"psycopg 3\.2 or newer, and {found} is installed") as caught:
+        PostgresBackend("postgresql://host/shop")
+    assert "pip install --upgrade 'stent-replay[postgres]'" == caught.value.fix
+
+
 def test_naming_a_database_loads_no_driver() -> None:
     program = f"from stent import Stent; Stent.backends.PostgresBackend('postgresql://host/shop'); {LOADED}"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -33,13 +33,22 @@ from stent.errors import OptionError, StoreUnavailableError
 from stent.history.operations import Operation, Outcome
 from stent.history.records import SchemaState
 from stent.history.sql.postgres_batches import at_once, is_written_at_once, levels_of
-from stent.history.sql.postgres_connection import READ_SETTINGS, SETTINGS, Connection, configure, connect
+from stent.history.sql.postgres_connection import (
+    MIGRATION_SETTINGS,
+    MIGRATION_TIMEOUT_S,
+    READ_SETTINGS,
+    SETTINGS,
+    Connection,
+    configure,
+    connect,
+    known_to,
+)
 from stent.history.sql.postgres_errors import CONFLICTS, DUPLICATE, is_lost, shown, translated
 from stent.history.sql.postgres_news import News
 from stent.history.sql.postgres_schema import bring_up_to_date, schema_state
 from stent.history.sql.postgres_tags import LIST_OF_TEXTS
 from stent.history.sql.postgres_talk import DATABASE_TIME, NOW, TEST_TIME, Answers, Statement
-from stent.history.sql.postgres_writes import Batch, Check
+from stent.history.sql.postgres_writes import Batch
 from stent.history.sql.reads import Reads, or_damaged
 from stent.history.sql.versions import READ_VERSION, check, must_check
 from stent.ids import Ids, RandomIds
@@ -144,9 +153,15 @@ class PostgresStore(Reads):
         """Create the tables, or bring them to this version."""
         with self._lock, self._errors():
             connection = self._connect()
+
+            def change(statement: Statement) -> None:
+                with connection.patient(MIGRATION_TIMEOUT_S):
+                    self._send([statement])
+
             try:
-                self._send([Statement("BEGIN")])
-                bring_up_to_date(lambda statement: self._send([statement])[0], self.url)
+                settings = known_to(connection, MIGRATION_SETTINGS)
+                self._send([Statement("BEGIN"), configure(settings, is_local=True)])
+                bring_up_to_date(lambda statement: self._send([statement])[0], change, self.url)
                 self._send([Statement("COMMIT")])
                 self._learn_time(self._send([Statement(f"SELECT {DATABASE_TIME}")])[0][0][0])
             except BaseException:  # border: whatever went wrong, the transaction must not stay open
@@ -214,24 +229,22 @@ class PostgresStore(Reads):
         is_at_once = not self._is_pooled and is_written_at_once(operations)
         levels = [at_once(operations)] if is_at_once else levels_of(operations)
         batch = Batch(operations, levels, self._send)
+        settings = known_to(self._connect(), self._settings) if self._is_pooled else {}
         if self._test_clock is not None:
-            now_us = str(self._test_clock.now_us())
-            self._send([Statement("SELECT set_config('stent.now_us', %s, false)", (now_us,))])
+            settings = {**settings, "stent.now_us": str(self._test_clock.now_us())}
         if is_at_once:
+            if settings:
+                self._send([configure(settings, is_local=False)])
             return batch.write()
         lead = [Statement("BEGIN")]
-        if self._is_pooled:
-            lead.append(configure(self._settings, is_local=True))
-        batch.begin(lead, self._version_check(operations))
+        if settings:
+            lead.append(configure(settings, is_local=True))
+        version = (Statement(READ_VERSION), lambda rows: check(rows, self.url)) if must_check(operations) else None
+        batch.begin(lead, version)
         outcomes = batch.write()
         self._learn_time(batch.now_us)
         self._end(operations, outcomes, batch.transaction)
         return outcomes
-
-    def _version_check(self, operations: tuple[Operation, ...]) -> Check | None:
-        if not must_check(operations):
-            return None
-        return Statement(READ_VERSION), lambda rows: check(rows, self.url)
 
     def _end(self, operations: tuple[Operation, ...], outcomes: list[Outcome], transaction: str) -> None:
         """Commit; if the answer is lost, remember what to ask."""

@@ -42,10 +42,11 @@ _SERVER = "SELECT current_setting('server_encoding'), pg_is_in_recovery()"
 _TABLES = "SELECT tablename FROM pg_tables WHERE tablename = ANY(%s) AND schemaname = ANY(current_schemas(false))"
 
 Ask = Callable[[Statement], list[Row]]
+Change = Callable[[Statement], None]
 
 
-def bring_up_to_date(ask: Ask, url: str) -> None:
-    """Create the tables, or bring them to this version. Runs within a transaction."""
+def bring_up_to_date(ask: Ask, change: Change, url: str) -> None:
+    """Create the tables, or bring them to this version. Runs within a transaction; `change` may take long."""
     encoding, is_standby = ask(Statement(_SERVER))[0]
     if is_standby:
         raise StoreUnavailableError(
@@ -61,7 +62,7 @@ def bring_up_to_date(ask: Ask, url: str) -> None:
     ask(Statement("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,)))
     ask(Statement(f"SET LOCAL lock_timeout = '{SETTINGS['lock_timeout']}'"))  # who waits for a table stops all others
     for sql in statements_for(_found(ask), "postgresql", url, ddl):
-        ask(Statement(sql.replace("%", "%%")))
+        change(Statement(sql.replace("%", "%%")))
 
 
 def schema_state(ask: Ask, url: str) -> SchemaState:
