@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-START_OPTIONS = ("expiry", "max_duration", "delay", "tags", "priority", "queue", "id")
+START_OPTIONS = ("expiry", "max_duration", "delay", "tags", "priority", "queue", "id", "connection")
 EXIT_SIGTERM = 143  # 128 + 15, as a shell reports it
 
 
@@ -201,6 +202,9 @@ class Stent:
         Beside the function's own arguments: `id` (asked for twice, it is started once), `expiry` (its deadline, from
         now), `max_duration` (from when a worker begins), `delay`, `tags`, `priority`, `queue`. Where the function has a
         parameter of that name, the keyword is the function's, and `fn.options(...)` the way to give the option.
+
+        `connection`: a connection or session of SQLAlchemy (or of sqlite3), in a transaction on the database of this
+        executor. The run is written through it and begins when you commit; rolled back, there was no run.
         """
         used, arguments, options = _call(function, args, kwargs)
         return await self._client.start(used.__stent_function__, arguments, options)
@@ -302,9 +306,10 @@ def _call(
             f"{name} is no durable function", fix=f"decorate it: @Stent.durable above {name}", name=name
         )
     options = {**_start_options(function, kwargs), **more}
+    connection = options.pop("connection", None)
     used = function.options(**options) if options else function
     arguments = used.__stent_function__.encode_arguments(bound_arguments(used, args), kwargs)
-    return used, arguments, start_options(used)
+    return used, arguments, replace(start_options(used), connection=connection)
 
 
 def _start_options(function: Durable[..., Any], kwargs: dict[str, Any]) -> dict[str, Any]:

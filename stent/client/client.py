@@ -95,7 +95,10 @@ class Client:
         """Start a run; its id. With an id that is taken by the same call, that run is the answer."""
         link = await self.link()
         run_id = options.run_id or self._ids.run_id()
-        await self._start(link, run_id, function, arguments, options)
+        if options.connection is not None:
+            await self._start_within(link, run_id, function, arguments, options)
+        else:
+            await self._start(link, run_id, function, arguments, options)
         return run_id
 
     async def run(self, function: Function, arguments: Payload, options: StartOptions = DEFAULT_START) -> Any:
@@ -126,8 +129,20 @@ class Client:
         else:
             outcome = await _start_held(link, run, started, *taken)
         if not outcome.created:
-            await self._check_same(link, run_id, function, arguments)
+            rows = await link.read(link.store.read_rows, run_id, 0, 1)
+            _check_same(rows[0], run_id, function, arguments)
         return bool(outcome.created)
+
+    async def _start_within(
+        self, link: Link, run_id: str, function: Function, arguments: Payload, options: StartOptions
+    ) -> None:
+        """Start a run in the caller's transaction. No worker here may count on it: it may be rolled back."""
+        started = self._first_event(run_id, function, arguments, options)
+        due_us = started.at_us + options.delay_us if options.delay_us else None
+        run = new_run(started, function, self._ids.token(), due_us=due_us)
+        taken = await link.store.start_within(options.connection, StartRun(run))
+        if taken is not None:
+            _check_same(taken, run_id, function, arguments)
 
     def _first_event(self, run_id: str, function: Function, arguments: Payload, options: StartOptions) -> RunStarted:
         role = predict_role(function)
@@ -144,18 +159,6 @@ class Client:
             now_us,
             deadline_us=now_us + delay_us + options.expiry_us if options.expiry_us is not None else None,
             max_duration_us=options.max_duration_us,
-        )
-
-    async def _check_same(self, link: Link, run_id: str, function: Function, arguments: Payload) -> None:
-        """A run with this id is there: it is ours if it was started by the same call."""
-        rows = await link.read(link.store.read_rows, run_id, 0, 1)
-        first = wire.decode(rows[0])
-        if isinstance(first, RunStarted) and (first.function, first.arguments) == (function.name, arguments):
-            return
-        raise RunConflictError(
-            f"the id {run_id!r} is taken by another call",
-            fix="choose another id, or call the same function with the same arguments to get that run",
-            run_id=run_id,
         )
 
     # -- waiting ---------------------------------------------------------------------------------------------------
@@ -302,6 +305,18 @@ class Client:
         """How many runs and calls wait for a worker."""
         link = await self.link()
         return await link.read(link.store.queue_depth, queue)
+
+
+def _check_same(taken: wire.EventRow, run_id: str, function: Function, arguments: Payload) -> None:
+    """A run with this id is there, and began with this: it is ours if it was started by the same call."""
+    first = wire.decode(taken)
+    if isinstance(first, RunStarted) and (first.function, first.arguments) == (function.name, arguments):
+        return
+    raise RunConflictError(
+        f"the id {run_id!r} is taken by another call",
+        fix="choose another id, or call the same function with the same arguments to get that run",
+        run_id=run_id,
+    )
 
 
 async def _start_held(link: Link, run: NewRun, started: RunStarted, holder: Holder, owner: str) -> Started:

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Collection, Sequence
 
 from stent.clock import Clock, SystemClock
+from stent.errors import OptionError
 from stent.history import memory_tables as questions
 from stent.history.memory_tables import Tables
 from stent.history.memory_writes import MemoryWrites
-from stent.history.operations import Capabilities, Operation, Outcome
+from stent.history.operations import Capabilities, Operation, Outcome, StartRun
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, WorkerRow
 from stent.history.wire import EventRow
 
@@ -36,6 +37,13 @@ class MemoryStore:
         other._lock = self._lock
         other._tables = self._tables
         return other
+
+    async def start_within(self, connection: object, operation: StartRun) -> EventRow | None:
+        raise OptionError(
+            "connection=: a store in memory has no part in anybody's transaction",
+            fix="use a database in this test, such as SQLiteBackend(tmp_path / 'stent.db')",
+            option="connection",
+        )
 
     def now_us(self) -> int:
         return self._clock.now_us()

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from stent.history.operations import Capabilities, Operation, Outcome
+from stent.history.operations import Capabilities, Operation, Outcome, StartRun
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, SchemaState, WorkerRow
 from stent.history.wire import EventRow
 
@@ -107,7 +107,19 @@ class Changes(Protocol):
         ...
 
 
-class Store(Writer, Reader, Changes, Protocol):
+class Guest(Protocol):
+    """Writing as a part of what somebody else commits or rolls back."""
+
+    async def start_within(self, connection: object, operation: StartRun) -> EventRow | None:
+        """Start a run through a connection of the caller's own, in the caller's transaction, by event loop.
+
+        None if it was started; else the first event of the run that has this id. OptionError for a connection that
+        cannot do it; other errors are the driver's own, as any statement of the caller might raise them.
+        """
+        ...
+
+
+class Store(Writer, Reader, Changes, Guest, Protocol):
     """A whole store."""
 
     url: str

@@ -20,7 +20,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 import sqlalchemy as sa
@@ -30,7 +30,7 @@ from sqlalchemy.dialects import postgresql
 
 from stent.clock import Clock, SystemClock
 from stent.errors import OptionError, StoreUnavailableError
-from stent.history.operations import Operation, Outcome
+from stent.history.operations import Operation, Outcome, StartRun
 from stent.history.records import SchemaState
 from stent.history.sql.postgres_batches import at_once, is_written_at_once, levels_of
 from stent.history.sql.postgres_connection import (
@@ -51,7 +51,11 @@ from stent.history.sql.postgres_talk import DATABASE_TIME, NOW, TEST_TIME, Answe
 from stent.history.sql.postgres_writes import Batch
 from stent.history.sql.reads import Reads, or_damaged
 from stent.history.sql.versions import READ_VERSION, check, must_check
+from stent.history.wire import EventRow
 from stent.ids import Ids, RandomIds
+
+if TYPE_CHECKING:
+    from stent.history.sql.postgres_borrowed import Guests
 
 Durability = Literal["fsync", "relaxed"]
 
@@ -109,6 +113,7 @@ class PostgresStore(Reads):
         self._now_sql = DATABASE_TIME if clock is None else TEST_TIME
         self._texts: dict[str, str] = {}
         self._ahead_us: int | None = None
+        self._guests: Guests | None = None
         self._lock = threading.Lock()
         self._pause = threading.Event()
         self._writer: Connection | None = None
@@ -288,6 +293,14 @@ class PostgresStore(Reads):
         if text is None:
             text = self._texts[sql] = sql.replace(NOW, self._now_sql)
         return text
+
+    async def start_within(self, connection: object, operation: StartRun) -> EventRow | None:
+        """Start a run in the caller's own transaction."""
+        from stent.history.sql.postgres_borrowed import Guests
+
+        if self._guests is None:
+            self._guests = Guests(self._single, self.url)
+        return await self._guests.start_within(connection, operation)
 
     # -- time and news ---------------------------------------------------------------------------------------------
 

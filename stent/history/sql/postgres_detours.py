@@ -89,7 +89,7 @@ def first_events(run_ids: Iterable[str]) -> Statement:
 
 def started_by_others(children: Sequence[NewRun], firsts: Sequence[Row]) -> tuple[int, ...]:
     """The places of children that the append, which has them, did not start."""
-    tokens = {run_id: row.token for run_id, row in _by_run(firsts).items()}
+    tokens = {run_id: row.token for run_id, row in first_of_runs(firsts).items()}
     starts = enumerate(child.started for child in children)
     return tuple(place for place, row in starts if tokens[row.run_id] != row.token)
 
@@ -97,7 +97,7 @@ def started_by_others(children: Sequence[NewRun], firsts: Sequence[Row]) -> tupl
 def _refuse(children: Sequence[NewRun]) -> Asking[None]:
     """Tell those who asked for runs that have ids of others."""
     (firsts,) = yield [first_events(child.run_id for child in children)]
-    found = _by_run(firsts)
+    found = first_of_runs(firsts)
     answers = [answer_to_taken(child, found[child.run_id]) for child in children]
     messages = [answer for answer in answers if answer is not None]
     if messages:
@@ -123,5 +123,6 @@ def _lead_on(late: dict[Place, Message]) -> Asking[dict[Place, str]]:
     return told
 
 
-def _by_run(firsts: Sequence[Row]) -> dict[str, EventRow]:
+def first_of_runs(firsts: Sequence[Row]) -> dict[str, EventRow]:
+    """The answer to `first_events`, by run."""
     return {row[0]: rows.event_row(row, row[EVENT_COLUMN_COUNT]) for row in firsts}

@@ -24,7 +24,7 @@ from sqlalchemy import event
 
 from stent.clock import Clock, SystemClock
 from stent.errors import OptionError, StoreUnavailableError
-from stent.history.operations import Appended, Operation, Outcome
+from stent.history.operations import Appended, Operation, Outcome, StartRun
 from stent.history.records import SchemaState
 from stent.history.sql import sqlite_appends
 from stent.history.sql.reads import Reads
@@ -36,11 +36,13 @@ from stent.history.sql.versions import (
     VERSION_TABLES,
     Found,
     check,
+    is_current,
     look,
     must_check,
     state_of,
     statements_for,
 )
+from stent.history.wire import EventRow
 
 Durability = Literal["fsync", "relaxed"]
 
@@ -120,6 +122,8 @@ class SQLiteStore(Reads):
         """Create the tables, or bring them to this version."""
         with self._lock, self._errors():
             writer = self._connect()
+            if is_current(_found(writer)):
+                return  # without waiting for a writer: it may be the caller, who is in a transaction
             writer.execute("BEGIN IMMEDIATE")
             try:
                 for statement in statements_for(_found(writer), "sqlite", str(self.path), _ddl):
@@ -185,6 +189,15 @@ class SQLiteStore(Reads):
                     cursor.execute("ROLLBACK")
                 raise
             return outcomes
+
+    async def start_within(self, connection: object, operation: StartRun) -> EventRow | None:
+        """Start a run in the caller's own transaction."""
+        from stent.history.sql import borrowed, sqlite_borrowed
+
+        now_us = self._clock.now_us()
+        return await borrowed.with_borrowed(
+            connection, lambda lent: sqlite_borrowed.start_within(lent, self.path, operation, now_us)
+        )
 
     def now_us(self) -> int:
         return self._clock.now_us()

@@ -223,12 +223,12 @@ def append(cursor: Cursor, operation: Append, now_us: int) -> Outcome:
 
 def _refuse(cursor: Cursor, child: NewRun, now_us: int) -> None:
     """A run that was to be started has an id that is taken: who asked for it is told."""
-    answer = answer_to_taken(child, _first_row(cursor, child.run_id))
+    answer = answer_to_taken(child, first_row(cursor, child.run_id))
     if answer is not None:
         put(cursor, answer, now_us)
 
 
-def _first_row(cursor: Cursor, run_id: str) -> EventRow:
+def first_row(cursor: Cursor, run_id: str) -> EventRow:
     cursor.execute(_FIRST_EVENT, (run_id,))
     found = cursor.fetchone()
     return rows.event_row(found, found[-1])
@@ -300,7 +300,7 @@ def _applied_before(cursor: Cursor, operation: Append) -> Outcome:
 
 def _started_by_others(cursor: Cursor, children: tuple[NewRun, ...]) -> tuple[int, ...]:
     starts = enumerate(child.started for child in children)
-    return tuple(place for place, row in starts if _first_row(cursor, row.run_id).token != row.token)
+    return tuple(place for place, row in starts if first_row(cursor, row.run_id).token != row.token)
 
 
 def _release(cursor: Cursor, operation: Append, release: Release, now_us: int) -> None:

@@ -128,7 +128,7 @@ def test_every_write_begins_by_locking(store: SQLiteStore) -> None:
     store.initialise()
     store._writer.set_trace_callback(None)
     assert {"BEGIN IMMEDIATE"} == {text for text in said if text.startswith("BEGIN")}
-    assert 2 == said.count("BEGIN IMMEDIATE")
+    assert 1 == said.count("BEGIN IMMEDIATE"), "where the tables are of today, opening again writes nothing"
 
 
 def test_reading_writes_nothing(path: Path, rig: Rig) -> None:
