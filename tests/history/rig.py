@@ -215,7 +215,7 @@ class Rig:
         """Wait until the store listens to others, if it has to, and nothing is new to it."""
         deadline = time.monotonic() + NEWS_TIMEOUT_S
         news = getattr(self.store, "news", None)
-        while self.store.changed() or (news is not None and not news.is_listening):
+        while self.store.changed() or (news is not None and news.can_listen and not news.is_listening):
             assert time.monotonic() < deadline, "it does not begin to listen"
             time.sleep(0.001)
 

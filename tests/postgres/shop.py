@@ -1,6 +1,6 @@
 """A small application whose workers can be killed: each body notes in a file that it began and that it ended.
 
-python -m tests.postgres.shop URL    a worker, until it is killed; says "ready" when it works
+python -m tests.postgres.shop URL [pooled]    a worker, until it is killed; says "ready" when it works
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ async def as_a_map(item_ids: list[str]) -> list[str]:
     return await Stent.map(process_item, item_ids)
 
 
-async def work(url: str) -> None:
-    async with Stent.bootstrap(Stent.backends.PostgresBackend(url), serve=True, max_concurrency=SLOTS):
+async def work(url: str, *, is_pooled: bool) -> None:
+    backend = Stent.backends.PostgresBackend(url, is_pooled=is_pooled)
+    async with Stent.bootstrap(backend, serve=True, max_concurrency=SLOTS):
         print("ready", flush=True)  # noqa: T201  # whoever started this process waits for it
         await asyncio.Event().wait()
 
@@ -59,4 +60,4 @@ async def work(url: str) -> None:
 if __name__ == "__main__":
     from tests.postgres import shop  # under the name by which the functions are known elsewhere
 
-    asyncio.run(shop.work(sys.argv[1]))
+    asyncio.run(shop.work(sys.argv[1], is_pooled="pooled" in sys.argv[2:]))

@@ -54,6 +54,11 @@ class News:
         self._blind_since_us: int | None = None
         self.is_listening = False
 
+    @property
+    def can_listen(self) -> bool:
+        """Whether there is a way to the server on which listening is of use; else news come by polling."""
+        return self._connect is not None
+
     def changed(self) -> bool:
         """Whether something was committed elsewhere since the last question, as far as is known."""
         self._start()
