@@ -115,6 +115,25 @@ async def test_cancelling_twice_is_cancelling_once(executor: Stent) -> None:
 
 
 @Stent.durable
+async def clean_up_for_long() -> None:
+    try:
+        await work_until_stopped("main")
+    finally:
+        await work_until_stopped("cleaning up")
+
+
+async def test_a_second_cancel_interrupts_the_cleanup(executor: Stent) -> None:
+    """The first one was read, so that this is another."""
+    run_id = await executor.dispatch(clean_up_for_long)
+    for name in ("main", "cleaning up"):
+        async with asyncio.timeout(PATIENCE_S):
+            await has_begun(name).wait()
+        assert await executor.cancel(run_id)
+    assert RunCancelledError is type(await outcome(executor, run_id))
+    assert ["main stopped", "cleaning up stopped"] == seen
+
+
+@Stent.durable
 async def clean_up_durably() -> None:
     try:
         await work_until_stopped("main")

@@ -137,6 +137,49 @@ async def call_named_sleeper() -> str:
     return await sleeper.options(id="named")()
 
 
+# -- ends that are no results ------------------------------------------------------------------------------------------
+
+
+class LostError(Exception):
+    """What a child ends with."""
+
+
+@Stent.durable
+async def end_badly(how: str) -> None:
+    await double(1)
+    if how == "fails":
+        raise LostError("gone")
+    await Stent.sleep("1h")
+
+
+@Stent.durable
+async def call_and_see(how: str) -> list[str]:
+    called = end_badly.options(id="child", timeout="50ms" if how == "times out" else None)(how)
+    (outcome,) = await asyncio.gather(called, return_exceptions=True)
+    return [type(outcome).__name__, str(outcome)]
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("fails", ["LostError", "gone"]),
+        ("is cancelled", ["RunCancelledError", "[STN405] end_badly() was cancelled: enough"]),
+        ("times out", ["RunTimedOutError", "[STN403] end_badly() did not finish before its deadline"]),
+    ],
+    ids=["fails", "is cancelled", "times out"],
+)
+async def test_a_child_that_ends_in_any_other_way_is_an_error_where_it_is_awaited(
+    executor: Stent, how: str, expected: list[str]
+) -> None:
+    parent = await executor.dispatch(call_and_see, how)
+    if how == "is cancelled":
+        async with asyncio.timeout(PATIENCE_S):
+            while "TimerStarted" not in [event.type for event in await history_or_nothing(executor, "child")]:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0.001)
+        await executor.cancel("child", "enough")
+    assert expected == (await executor.wait_for(parent, expiry=PATIENCE_S)).unwrap()
+
+
 # -- chains ------------------------------------------------------------------------------------------------------------
 
 

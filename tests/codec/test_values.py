@@ -72,6 +72,16 @@ def test_plain_json_is_plain_and_the_rest_is_tagged(value: Any) -> None:
         assert b'{"$":' in data
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_int_that_another_process_may_refuse_to_read_is_tagged(sign: int) -> None:
+    """At any depth: 640 digits is the lowest limit that a process can be given."""
+    longest = sign * (10**640 - 1)
+    for value in (longest, [longest], {"a": [longest]}):
+        assert PLAIN_JSON == encode(value, REGISTRY).codec
+    for value in (longest + sign, [longest + sign], {"a": [longest + sign]}):
+        assert TAGGED_JSON == encode(value, REGISTRY).codec
+
+
 @pytest.mark.slow
 def test_the_bytes_do_not_depend_on_the_hash_seed() -> None:
     """Sets are written in one order, whatever PYTHONHASHSEED is."""

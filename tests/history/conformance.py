@@ -222,6 +222,7 @@ class TestAppending:
         events = [scheduled(n) for n in range(1, count + 1)]
         for epoch in (0, 2):
             assert Fenced() == rig.append("a", *events, epoch=epoch, status="failed")
+            assert Fenced() == rig.append("a", *events, epoch=epoch), "a plain append may go another way"
         assert ([1], "running") == (rig.seqs("a"), rig.run("a").status)
 
     @pytest.mark.parametrize("count", [1, 9])

@@ -112,6 +112,17 @@ async def test_the_order_of_submissions_is_kept_even_when_one_of_them_is_refused
     assert [4, 6] == [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Refusal)]
 
 
+async def test_what_a_later_turn_of_the_loop_submits_comes_behind(writer: FakeWriter, committer: Committer) -> None:
+    first = await busy(writer, committer)
+    rest = []
+    for number in range(4):
+        rest.append(committer.commit(operation(number)))
+        await asyncio.sleep(0.001)
+    writer.gate.set()
+    await asyncio.gather(first, *rest)
+    assert [["first"], ["0", "1", "2", "3"]] == writer.batches
+
+
 async def test_a_store_that_is_away_for_a_while_is_tried_again_until_it_is_back(
     writer: FakeWriter, committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +130,17 @@ async def test_a_store_that_is_away_for_a_while_is_tried_again_until_it_is_back(
     writer.failures = [StoreUnavailableError("locked", is_transient=True) for _ in range(4)]
     assert Renewed(True) == await committer.commit(operation("a"))
     assert ["a"] == writer.written
+
+
+async def test_commits_of_unknown_outcome_are_counted(
+    writer: FakeWriter, committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever claims has to look then for what it was given and never heard of. A refused version wrote nothing."""
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
+    away = [StoreUnavailableError("no answer", is_transient=True) for _ in range(2)]
+    writer.failures = [*away, SchemaVersionError("newer", is_transient=True)]
+    await committer.commit(operation("a"))
+    assert (2, 1) == (committer.uncertain_count, committer.commit_count)
 
 
 async def test_a_version_that_is_not_known_is_waited_out(
@@ -150,6 +172,15 @@ async def test_closing_writes_what_is_queued_and_then_takes_nothing_more(writer:
     assert ["first", "0", "1", "2", "3", "4"] == writer.written
     with pytest.raises(StoreUnavailableError, match="closed"):
         committer.commit(operation("late"))
+
+
+async def test_what_is_submitted_right_before_the_end_is_written(writer: FakeWriter) -> None:
+    """The event loop has not come to hand it over yet."""
+    committer = Committer(writer, SystemClock())
+    answers = [committer.commit(operation(number)) for number in range(3)]
+    committer.close()
+    assert ["0", "1", "2"] == writer.written
+    await asyncio.wait_for(asyncio.gather(*answers), 10)
 
 
 async def test_closing_does_not_wait_for_a_store_that_is_away(writer: FakeWriter) -> None:

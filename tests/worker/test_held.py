@@ -77,6 +77,18 @@ def test_a_retry_that_has_begun_is_not_waited_for() -> None:
     assert 250 == held.next_due_us()
 
 
+def test_an_attempt_that_has_ended_has_begun_until_that_is_recorded() -> None:
+    """Whatever wakes the run meanwhile: the body would run a second time."""
+    held = held_run()
+    held.state.calls = {3: open_call(3, retry_at_us=300)}
+    held.state.batches[4] = open_batch(4, item1=250)
+    held.settling |= {(3, SINGLE), (4, 1)}
+    assert [True, True, None] == [held.has_begun(3), held.has_begun(4, 1), held.next_due_us()]
+    held.attempt_failed(3, None)
+    held.attempt_failed(4, 1)
+    assert [False, False, 250] == [held.has_begun(3), held.has_begun(4, 1), held.next_due_us()]
+
+
 def test_a_local_retry_of_an_item_is_under_way_while_it_waits_for_a_slot_or_runs() -> None:
     held = held_run()
     held.state.calls.clear()

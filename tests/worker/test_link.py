@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -44,13 +44,14 @@ class Slow(SQLiteStore):
 
 
 @pytest.fixture
-async def slow(world: World) -> Slow:
+async def slow(world: World) -> AsyncIterator[Slow]:
     store = Slow(world.path, durability="relaxed", clock=world.clock)
     store.gate = threading.Event()
     store.gate.set()
     world.new_node(store)
     world.nodes.reverse()  # it is the one that the test works with
-    return store
+    yield store
+    store.gate.set()  # whatever the test has found: its world ends by writing
 
 
 async def test_the_same_run_is_started_once(world: World) -> None:
@@ -107,12 +108,13 @@ async def test_an_end_that_was_written_by_another_process_is_seen(world: World) 
 
 async def test_listeners_hear_of_changes_at_once_and_of_nothing_at_the_poll(world: World) -> None:
     heard: list[bool] = []
+    start = start_of(world, "run")  # before anybody listens: that a function is defined is news too
     world.link.listen(heard.append)
     world.clock.advance(WATCH_INTERVAL_US)
     heard.clear()
     world.clock.advance(POLL_INTERVAL_US)
     assert [False] == heard
-    await world.new_node().link.commit(start_of(world, "run"))
+    await world.new_node().link.commit(start)
     await world.until(lambda: True in heard, tick_us=WATCH_INTERVAL_US)
     world.link.unlisten(heard.append)
     heard.clear()

@@ -261,6 +261,25 @@ async def test_a_run_that_was_given_back_wakes_for_a_message_that_came_meanwhile
     assert 7 == (await world.outcome(run_id)).value
 
 
+async def test_a_run_that_was_given_back_wakes_for_a_message_of_another_process(world: World) -> None:
+    """The store makes it ready with the release, which is no news from elsewhere: this worker has to look by itself."""
+
+    @world.durable(role="orchestrator")
+    async def listen() -> int:
+        return int(await calls.wait_for_signal("go"))
+
+    worker = await world.node.work()
+    client = world.new_node()
+    run_id = await world.start(listen)
+    await world.until(lambda: run_id in worker.runs.held and worker.runs.held.is_quiet)
+    held = worker.runs.held.get(run_id)
+    assert held is not None
+    await client.link.commit(PutMessage(Message(run_id, "s", SignalReceived(0, 0, "go", payload(7), "s"))))
+    await world.until(lambda: not (worker._must_look or worker._may_claim))
+    worker.runs._submit(held, module._release(held))
+    assert 7 == (await world.outcome(run_id)).value
+
+
 async def test_a_retry_that_runs_elsewhere_does_not_wake_its_run(world: World) -> None:
     """The due time of a retry that was offered to all workers is past: it must not be waited for."""
     from stent.retry import RetryPolicy

@@ -144,3 +144,27 @@ async def test_the_limit_of_a_map_holds_over_all_workers_of_another_queue(world:
     run_id = await world.start(batch)
     assert list(range(12)) == (await world.outcome_elsewhere(run_id))
     assert 2 == most
+
+
+async def test_a_call_that_another_worker_carries_out_is_stopped_when_nobody_wants_it(world: World) -> None:
+    begun, stopped = asyncio.Event(), asyncio.Event()
+
+    @world.durable(role="activity", queue="mail")
+    async def endless() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    @world.durable
+    async def caller() -> None:
+        await endless()
+
+    await world.node.work(queues=frozenset({"default"}))
+    await world.new_node().work(queues=frozenset({"mail"}))
+    run_id = await world.start(caller)
+    await world.until(begun.is_set, tick_us=20_000)
+    await world.cancel(run_id)
+    await world.until(stopped.is_set, tick_us=20_000)
+    await world.until(lambda: () == world.node.store.load_runs([run_id])[0].shared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -46,3 +47,59 @@ async def test_a_run_that_sleeps_is_not_ready_before_its_time_because_its_worker
     world.clock.advance(30_000_000)
     await world.node.work()
     assert "RunCompleted" == (await world.outcome("run")).event.type
+
+
+async def test_a_run_whose_body_ends_within_the_grace_was_not_killed_either(world: World) -> None:
+    """Its outcome is being written when everything is given back."""
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    @world.durable(role="activity")
+    async def work() -> None:
+        begun.set()
+        await gate.wait()
+
+    @world.durable(role="orchestrator")
+    async def program() -> None:
+        await work()
+        await calls.wait_for_signal("go")
+
+    await world.node.work(grace_us=5_000_000)
+    run_id = await world.start(program)
+    await world.until(begun.is_set)
+    stopping = asyncio.create_task(world.node.stop())
+    await asyncio.sleep(0.01)
+    gate.set()
+    await stopping
+    assert ["RunStarted", "CallScheduled", "CallCompleted", "SignalAwaited"] == world.types_of(run_id)
+    assert (None, 0, "running") == (world.row(run_id).owner, world.row(run_id).crashes, world.row(run_id).status)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_concurrent": 5}], ids=["here", "under a claim"])
+async def test_items_that_end_within_the_grace_are_not_carried_out_again(world: World, options: dict[str, Any]) -> None:
+    """Their outcomes wait a moment to be written together: there is no later any more."""
+    begun: list[int] = []
+    gates = [asyncio.Event() for _ in range(5)]
+
+    @world.durable(role="activity", **options)
+    async def work(number: int) -> int:
+        begun.append(number)
+        await gates[number].wait()
+        return number
+
+    @world.durable(role="orchestrator")
+    async def work_all() -> list[int]:
+        return await calls.map(work, range(5))
+
+    await world.node.work(slots=5, grace_us=50_000)
+    run_id = await world.start(work_all)
+    await world.until(lambda: 5 == len(begun))
+    stopping = asyncio.create_task(world.node.stop())
+    await asyncio.sleep(0.01)
+    for gate in gates[:3]:
+        gate.set()
+    await stopping
+    gates[3].set()
+    gates[4].set()
+    await world.node.work(slots=5)
+    await world.until(lambda: "RunCompleted" in world.types_of(run_id), tick_us=20_000)
+    assert [0, 1, 2, 3, 3, 4, 4] == sorted(begun)

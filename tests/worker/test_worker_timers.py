@@ -149,9 +149,8 @@ async def test_whatever_wakes_a_run_does_not_bring_its_timer_forward(world: Worl
     assert ["went", "rested"] == (await world.outcome(run_id)).value
 
 
-@pytest.mark.parametrize("flow", ["a call", "an item"])
-async def test_whatever_wakes_a_run_does_not_bring_a_retry_forward(world: World, flow: str) -> None:
-    tries: list[int] = []
+def trying(world: World, flow: str, tries: list[int]) -> Any:
+    """A program whose work fails at first, and is tried again later; meanwhile it listens."""
 
     @world.durable(retry_policy=RetryPolicy(max_attempts=2, initial_delay=30.0, jitter=0.0))
     async def shaky(name: str) -> str:
@@ -167,8 +166,14 @@ async def test_whatever_wakes_a_run_does_not_bring_a_retry_forward(world: World,
         found = await work
         return [found] if isinstance(found, str) else found
 
+    return program
+
+
+@pytest.mark.parametrize("flow", ["a call", "an item"])
+async def test_whatever_wakes_a_run_does_not_bring_a_retry_forward(world: World, flow: str) -> None:
+    tries: list[int] = []
     worker = await world.node.work()
-    run_id = await world.start(program)
+    run_id = await world.start(trying(world, flow, tries))
     await world.until(lambda: "CallAttemptFailed" in world.types_of(run_id))
     began_us = tries[0]
     world.clock.advance(began_us + NAP_US - 1 - world.clock.now_us())
@@ -186,6 +191,27 @@ async def test_whatever_wakes_a_run_does_not_bring_a_retry_forward(world: World,
         lambda: "RunCompleted" in world.types_of(run_id), tick_us=5_000
     )  # outcomes of items wait a little
     assert ["done"] == (await world.outcome(run_id)).value
+
+
+@pytest.mark.parametrize("flow", ["a call", "an item"])
+async def test_a_retry_keeps_its_time_when_its_run_is_read_again(world: World, flow: str) -> None:
+    """Another worker takes it on before that time, because a signal has come."""
+    tries: list[int] = []
+    await world.node.work()
+    run_id = await world.start(trying(world, flow, tries))
+    await world.until(lambda: "CallAttemptFailed" in world.types_of(run_id))
+    began_us = tries[0]
+    await world.node.stop()
+    await world.tell(Message(run_id, "k", SignalReceived(0, 0, "go", payload("went"), "k")))
+    await world.node.work()
+    await world.until(lambda: "SignalReceived" in world.types_of(run_id))
+    await settled(world, run_id)
+    world.clock.advance(began_us + NAP_US - 1 - world.clock.now_us())
+    await settled(world, run_id)
+    assert [began_us] == tries
+    world.clock.advance(1)
+    await world.until(lambda: len(tries) == 2)
+    assert [began_us, began_us + NAP_US] == tries
 
 
 async def test_a_run_is_not_timed_out_before_its_deadline(world: World) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -135,6 +136,16 @@ def test_a_claim_does_not_wait_for_another_claim(rig: Rig, crossing: Crossing) -
     assert (["a"], [("m", 1, -1)]) == (rig.claim_ids(), rig.claim_places())
 
 
+def test_a_claim_does_not_wait_for_who_wakes_the_sleepers(rig: Rig, crossing: Crossing) -> None:
+    rig.hold("a")
+    rig.release("a", due_us=1)
+    rig.start("b")
+    crossing.say("SELECT 1 FROM stent_sleeping WHERE run_id = 'a' FOR UPDATE")
+    assert ["b"] == rig.claim_ids()
+    crossing.commit()
+    assert ["a"] == rig.claim_ids()
+
+
 def test_a_claim_within_a_limit_waits_for_who_counts_already(rig: Rig, crossing: Crossing) -> None:
     rig.register(slow=1)
     rig.start("a", limit_key="slow")
@@ -153,6 +164,22 @@ def test_a_message_waits_for_a_release_and_then_wakes_the_run(rig: Rig, crossing
     crossing.commit()
     assert "delivered" == told.result(PATIENCE_S)
     assert ["a"] == rig.claim_ids()
+
+
+def test_a_signal_waits_for_its_twin_to_be_read_and_is_then_known(rig: Rig, crossing: Crossing) -> None:
+    """Its key has left the inbox for the history in the meantime: the run must not get it a second time."""
+    rig.hold("a")
+    rig.put(signal("a", "k"))
+    (row,) = rig.rows("a", signal("a", "k").event)
+    crossing.say("SELECT 1 FROM stent_runs WHERE run_id = 'a' FOR NO KEY UPDATE")
+    crossing.say("DELETE FROM stent_inbox WHERE run_id = 'a'")
+    crossing.say(
+        "INSERT INTO stent_events (run_id, seq, epoch, at_us, code, version, body, hash) VALUES "
+        f"('a', 2, 1, 1, {row.code}, 1, '{row.body}', '\\x{row.hash.hex()}')"
+    )
+    again = crossing.begin(lambda: rig.put(replace(signal("a", "k"), is_once=True)))
+    crossing.commit()
+    assert ("duplicate", []) == (again.result(PATIENCE_S), rig.keys("a"))
 
 
 def test_a_release_waits_for_a_message_and_then_sees_it(rig: Rig, crossing: Crossing) -> None:
