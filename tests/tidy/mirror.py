@@ -15,6 +15,7 @@ UNMIRRORED = (
     "tests/corpus/",
     "tests/crash/",
     "tests/chaos/",
+    "tests/mutants/",
     "tests/simulation/",
     "tests/histories/",
     "tests/docs/",

@@ -1,0 +1,322 @@
+"""Bugs in the stores on SQLite and in memory: fences, claims, leases, limits, sleepers, inboxes, transactions."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+RUNS = "stent/history/sql/sqlite_runs.py"
+APPENDS = "stent/history/sql/sqlite_appends.py"
+CLAIMS = "stent/history/sql/sqlite_claims.py"
+WORKERS = "stent/history/sql/sqlite_workers.py"
+FILE = "stent/history/sql/sqlite.py"
+MEMORY = "stent/history/memory.py"
+MEMORY_RUNS = "stent/history/memory_runs.py"
+MEMORY_WRITES = "stent/history/memory_writes.py"
+SUITE = "tests/history/test_store.py::"
+TOGETHER = "tests/history/sql/test_sqlite_appends.py::"
+ON_FILES = "tests/history/sql/test_sqlite.py::"
+
+SQLITE = (
+    Mutant(
+        id="sqlite-append-under-any-epoch",
+        file=RUNS,
+        old="if found is None or found[0] != operation.epoch:",
+        new="if found is None:",
+        breaks="I7: who lost a run writes into its history",
+        tests=(f"{SUITE}TestAppending::test_another_epoch_is_fenced[sqlite-1]",),
+    ),
+    Mutant(
+        id="sqlite-plain-append-under-any-epoch",
+        file=APPENDS,
+        old="ON r.run_id = asked.run_id AND r.epoch = asked.epoch WHERE",
+        new="ON r.run_id = asked.run_id WHERE",
+        breaks="I7: who lost a run writes into its history",
+        tests=(f"{SUITE}TestAppending::test_another_epoch_is_fenced[sqlite-1]",),
+    ),
+    Mutant(
+        id="sqlite-plain-append-leaves-gaps",
+        file=APPENDS,
+        old="e.run_id = asked.run_id AND e.seq = asked.head",
+        new="e.run_id = asked.run_id AND e.seq <= asked.head",
+        breaks="I2: the seqs of a history have no gaps",
+        tests=(f"{SUITE}TestAppending::test_another_seq_is_fenced[sqlite-1-1]",),
+    ),
+    Mutant(
+        id="sqlite-plain-appends-pass-together",
+        file=APPENDS,
+        old="= {run_count}",
+        new=">= min(1, {run_count})",
+        breaks="I7: a fenced append in a batch fails, and alone",
+        tests=(f"{TOGETHER}test_a_fenced_run_in_a_batch_fails_alone",),
+    ),
+    Mutant(
+        id="sqlite-plain-appends-come-later",
+        file=APPENDS,
+        old=(
+            "            if group:\n                yield group\n"
+            "                group, run_ids, row_count = [], set(), 0\n            yield [operation]\n"
+        ),
+        new="            yield [operation]\n",
+        breaks="operations are applied, and answered, in their order",
+        tests=(f"{SUITE}TestCommit::test_a_refused_operation_leaves_its_neighbours[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-append-leaves-gaps",
+        file=RUNS,
+        old="operation.rows[0].seq == (found[1] or 0) + 1",
+        new="operation.rows[0].seq > (found[1] or 0)",
+        breaks="I2: the seqs of a history have no gaps",
+        tests=(f"{SUITE}TestAppending::test_another_seq_is_fenced[sqlite-1-1]",),
+    ),
+    Mutant(
+        id="sqlite-append-over-the-last-row",
+        file=RUNS,
+        old="operation.rows[0].seq == (found[1] or 0) + 1",
+        new="operation.rows[0].seq <= (found[1] or 0) + 1",
+        breaks="I2: a row is written once; who comes too late is refused, with no error of the database",
+        tests=(f"{SUITE}TestAppending::test_another_seq_is_fenced[sqlite--1-1]",),
+    ),
+    Mutant(
+        id="sqlite-token-is-not-read-back",
+        file=RUNS,
+        old="bytes(found[0]) == operation.rows[0].token:",
+        new="found[0] is operation.rows[0].token:",
+        breaks="a holder whose answer was lost is told that what it wrote was refused",
+        tests=(f"{SUITE}TestAppending::test_the_same_append_again_is_appended_once[sqlite-1]",),
+    ),
+    Mutant(
+        id="sqlite-any-token-will-do",
+        file=RUNS,
+        old="bytes(found[0]) == operation.rows[0].token:",
+        new="operation.rows[0].token is not None:",
+        breaks="I7: a late holder takes what another wrote in its place for its own",
+        tests=(f"{SUITE}TestAppending::test_another_append_in_the_same_place_is_fenced[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-completes-over-a-cancel",
+        file=RUNS,
+        old='if operation.status == "completed" and _has_unread_cancel(cursor, operation):',
+        new='if operation.status == "completes" and _has_unread_cancel(cursor, operation):',
+        breaks="a cancel that was acknowledged is read before a run completes",
+        tests=(f"{SUITE}TestUnreadCancels::test_any_cancel_counts[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-message-misses-a-release",
+        file=RUNS,
+        old="        cursor.execute(_HAS_MESSAGES, (operation.run_id,))\n        if cursor.fetchone() is None:\n",
+        new="        if operation.run_id is not None:\n",
+        breaks="L1: a run that is given back while a message waits for it goes on",
+        tests=(f"{SUITE}TestReleasing::test_messages_that_wait_already_are_not_missed[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-message-wakes-nobody",
+        file=RUNS,
+        old='if owner is None and (status != "pending" or',
+        new='if owner is None and (status == "pending" and',
+        breaks="L1: a signal wakes the run that waits for it",
+        tests=(f"{SUITE}TestMessages::test_a_message_makes_an_unheld_run_ready[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-signal-key-is-forgotten",
+        file=RUNS,
+        old="    if message.is_once or is_late:\n",
+        new="    if is_late:\n",
+        breaks="I1: a signal sent twice under one key is one signal, also after it was read",
+        tests=(f"{SUITE}TestKeysForLife::test_a_key_that_became_an_event_is_still_taken[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-consumed-message-stays",
+        file=RUNS,
+        old="cursor.executemany(_CONSUME, [(operation.run_id, key) for key in operation.consumed])",
+        new="cursor.executemany(_CONSUME, [(operation.run_id, key) for key in operation.consumed[1:]])",
+        breaks="I1: a message is in the inbox or in the history, not in both",
+        tests=(f"{SUITE}TestAppending::test_all_that_follows_from_an_append[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-born-held-by-the-dead",
+        file=RUNS,
+        old="(run.limit_key is not None or not is_registered(cursor, run.owner))",
+        new="run.limit_key is not None",
+        breaks="L1: nobody holds a run who has no lease that could run out",
+        tests=(f"{SUITE}TestStarting::test_who_has_no_lease_holds_nothing_from_birth[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-claim-keeps-the-epoch",
+        file=CLAIMS,
+        old="UPDATE stent_runs SET epoch = epoch + 1, owner = ?",
+        new="UPDATE stent_runs SET epoch = epoch, owner = ?",
+        breaks="I7: a claim fences whoever held the run before",
+        tests=(f"{SUITE}TestClaimingRuns::test_whoever_held_it_before_can_append_no_more[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-claim-takes-held-runs",
+        file=CLAIMS,
+        old="WHERE run_id = ? AND owner IS NULL RETURNING",
+        new="WHERE run_id = ? RETURNING",
+        breaks="I8: a run has one holder",
+        tests=(f"{SUITE}TestClaimingRuns::test_runs_by_name[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-limit-counts-ranges-not-items",
+        file=CLAIMS,
+        old="SELECT max - (SELECT coalesce(sum(size), 0)",
+        new="SELECT max - (SELECT count(*)",
+        breaks="I8: max_concurrent bounds bodies, also those of a map",
+        tests=(f"{SUITE}TestLimits::test_no_more_calls_and_items_than_the_limit[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-limit-forgets-what-it-gave",
+        file=CLAIMS,
+        old="        free -= allowed\n        kept.append((row, allowed))\n",
+        new="        kept.append((row, allowed))\n",
+        breaks="I8: of what one claim gives, each part counts for the next (count, then claim)",
+        tests=(f"{SUITE}TestLimits::test_no_more_calls_and_items_than_the_limit[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-limit-of-the-ended-stays",
+        file=CLAIMS,
+        old='"AND finished_at_us IS NULL) FROM stent_limits WHERE key = ?"',
+        new='") FROM stent_limits WHERE key = ?"',
+        breaks="L1: a run that has ended leaves its place under a limit",
+        tests=(f"{SUITE}TestLimits::test_no_more_runs_than_the_limit[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-limit-of-the-waiting-is-lost",
+        file=CLAIMS,
+        old="limit_key = ? AND started_at_us IS NOT NULL",
+        new="limit_key = ? AND owner IS NOT NULL",
+        breaks="I8: a run that has begun and waits keeps its place under a limit",
+        tests=(f"{SUITE}TestLimits::test_a_waiting_run_keeps_its_place[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-due-a-moment-late",
+        file=CLAIMS,
+        old='"run_id IN (SELECT run_id FROM stent_sleeping WHERE due_at_us <= ? ORDER',
+        new='"run_id IN (SELECT run_id FROM stent_sleeping WHERE due_at_us < ? ORDER',
+        breaks="L3: a run whose time has come is woken (> for >=)",
+        tests=(f"{SUITE}TestReleasing::test_a_sleeper_becomes_due_exactly_at_its_time[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-rest-of-a-range-is-lost",
+        file=CLAIMS,
+        old="    cursor.execute(INSERT_READY, rows.ready_values(rest, KIND_CALL, now_us))\n",
+        new="",
+        breaks="L1: what a claim leaves of a map is there for others",
+        tests=(f"{SUITE}TestClaimingCalls::test_a_batch_is_claimed_by_ranges[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-outcome-of-a-lost-claim",
+        file=CLAIMS,
+        old="    if cursor.rowcount != 1:\n        return Finished(False)\n    if operation",
+        new="    if operation",
+        breaks="I5: an outcome under a claim that was taken away is told to nobody",
+        tests=(f"{SUITE}TestClaimingCalls::test_what_was_not_held_is_discarded[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-reap-leaves-the-epoch",
+        file=WORKERS,
+        old="UPDATE stent_runs SET owner = NULL, epoch = epoch + 1, crashes",
+        new="UPDATE stent_runs SET owner = NULL, crashes",
+        breaks="I7: a worker that was given up can write no more, even before somebody claims its runs",
+        tests=(f"{SUITE}TestWorkers::test_what_a_dead_worker_held_is_ready_and_fenced[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-reap-at-the-last-moment",
+        file=WORKERS,
+        old="WHERE valid_until_us < ? OR",
+        new="WHERE valid_until_us <= ? OR",
+        breaks="a lease is valid to its end",
+        tests=(f"{SUITE}TestWorkers::test_a_lease_is_valid_to_its_end[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-reap-keeps-claims",
+        file=WORKERS,
+        old="        cursor.execute(_UNCLAIM_ALL, (worker_id,))\n",
+        new="",
+        breaks="I10: what a dead worker carried out is carried out by another, and its slots come back",
+        tests=(f"{SUITE}TestWorkers::test_what_a_dead_worker_carried_out_can_be_claimed_again[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-renewal-brings-back-the-dead",
+        file=WORKERS,
+        old="    return Renewed(cursor.rowcount == 1)\n",
+        new="    return Renewed(True)\n",
+        breaks="a worker that was given up is told so",
+        tests=(f"{SUITE}TestWorkers::test_who_was_given_up_is_told_so[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-crashes-are-not-counted",
+        file=WORKERS,
+        old="crashes = 1 + CASE",
+        new="crashes = 0 + CASE",
+        breaks="I12: a run that kills its workers is known by it",
+        tests=(f"{SUITE}TestWorkers::test_deaths_without_a_record_are_counted[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-half-a-commit",
+        file=FILE,
+        old='                if writer.in_transaction:\n                    cursor.execute("ROLLBACK")',
+        new='                if writer.in_transaction:\n                    cursor.execute("COMMIT")',
+        breaks="a commit is written whole or not at all",
+        tests=(f"{SUITE}TestCommit::test_all_or_nothing[sqlite]",),
+    ),
+    Mutant(
+        id="sqlite-check-then-write",
+        file=FILE,
+        old='            cursor.execute("BEGIN IMMEDIATE")\n            return',
+        new='            cursor.execute("BEGIN")\n            return',
+        breaks="I7: nobody comes between the question whether a run is still held and the write",
+        tests=(f"{ON_FILES}test_every_write_begins_by_locking",),
+    ),
+    Mutant(
+        id="sqlite-no-fsync",
+        file=FILE,
+        old='"fsync": "FULL"',
+        new='"fsync": "NORMAL"',
+        breaks="I1: what was acknowledged survives a power cut",
+        tests=(f"{ON_FILES}test_a_power_cut_loses_nothing_unless_one_chose_so",),
+    ),
+)
+
+IN_MEMORY = (
+    Mutant(
+        id="memory-append-under-any-epoch",
+        file=MEMORY_RUNS,
+        old="if run is None or run.epoch != operation.epoch:",
+        new="if run is None:",
+        breaks="I7: the double that simulations run on is as strict as the stores",
+        tests=(f"{SUITE}TestAppending::test_another_epoch_is_fenced[memory-1]",),
+    ),
+    Mutant(
+        id="memory-claim-steals",
+        file=MEMORY_WRITES,
+        old="if run is None or run.owner is not None:\n            return None\n        taken",
+        new="if run is None:\n            return None\n        taken",
+        breaks="I8: a run has one holder",
+        tests=(f"{SUITE}TestClaimingRuns::test_runs_by_name[memory]",),
+    ),
+    Mutant(
+        id="memory-limit-counted-once-a-claim",
+        file=MEMORY_WRITES,
+        old="                left[call.limit_key] = free - allowed\n",
+        new="",
+        breaks="I8: of what one claim gives, each part counts for the next (count, then claim)",
+        tests=(f"{SUITE}TestLimits::test_no_more_calls_and_items_than_the_limit[memory]",),
+    ),
+    Mutant(
+        id="memory-half-a-commit",
+        file=MEMORY,
+        old="tables.take_back()",
+        new="tables.keep()",
+        breaks="a commit is written whole or not at all",
+        tests=(f"{SUITE}TestCommit::test_all_or_nothing[memory]",),
+    ),
+    Mutant(
+        id="memory-signals-go-on-out-of-order",
+        file=MEMORY_RUNS,
+        old="for row in sorted(waiting, key=lambda row: row.n):",
+        new="for row in sorted(waiting, key=lambda row: -row.n):",
+        breaks="I18: signals keep their order where a run goes on as a new one",
+        tests=(f"{SUITE}TestGoingOnAsNew::test_signals_that_wait_go_on_behind_those_that_were_handed_on[memory]",),
+    ),
+)
