@@ -39,6 +39,7 @@ async def work_until_stopped(name: str) -> str:
 
 @Stent.durable
 async def note(text: str) -> str:
+    has_begun(text).set()
     seen.append(text)
     return text
 
@@ -87,7 +88,7 @@ async def test_a_running_activity_is_stopped(executor: Stent) -> None:
 
 async def test_a_waiting_orchestrator_stops_with_all_that_it_waits_for(executor: Stent) -> None:
     run_id = await executor.dispatch(parent)
-    for name in ("a", "b", "in the child"):
+    for name in ("a", "b", "in the child", "c"):
         await has_begun(name).wait()
     assert await executor.cancel(run_id, "enough")
     error = await outcome(executor, run_id)
