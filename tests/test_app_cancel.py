@@ -1,4 +1,8 @@
-"""`cancel`: what it stops, what may still be done about it, and that nothing cancelled is ever completed."""
+"""`cancel`: what it stops, what may still be done about it, and that nothing cancelled is ever completed.
+
+The outcome of a run may be read from the database before its worker has had the time to stop what it carries out, so
+that these tests wait for that too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import pytest
 
 from stent import RunCancelledError, Stent
 from stent.backends import SQLiteBackend
+from tests.worker.desk import until
 
 PATIENCE_S = 10
 
@@ -83,7 +88,7 @@ async def test_a_running_activity_is_stopped(executor: Stent) -> None:
     await has_begun("it").wait()
     assert await executor.cancel(run_id)
     assert RunCancelledError is type(await outcome(executor, run_id))
-    assert ["it stopped"] == seen
+    await until(lambda: ["it stopped"] == seen)
 
 
 async def test_a_waiting_orchestrator_stops_with_all_that_it_waits_for(executor: Stent) -> None:
@@ -96,7 +101,7 @@ async def test_a_waiting_orchestrator_stops_with_all_that_it_waits_for(executor:
     assert "enough" in str(error)
     [below] = await executor.list_executions(parent=run_id)
     assert RunCancelledError is type(await outcome(executor, below.execution_id))
-    assert {"c", "a stopped", "b stopped", "in the child stopped"} == set(seen)
+    await until(lambda: {"c", "a stopped", "b stopped", "in the child stopped"} == set(seen))
     assert [] == await executor.list_executions(state=["pending", "running", "completed"])
 
 
@@ -131,7 +136,7 @@ async def test_a_second_cancel_interrupts_the_cleanup(executor: Stent) -> None:
             await has_begun(name).wait()
         assert await executor.cancel(run_id)
     assert RunCancelledError is type(await outcome(executor, run_id))
-    assert ["main stopped", "cleaning up stopped"] == seen
+    await until(lambda: ["main stopped", "cleaning up stopped"] == seen)
 
 
 @Stent.durable
@@ -185,8 +190,7 @@ async def cancel_a_call() -> str:
 
 async def test_an_orchestrator_may_cancel_a_call_of_its_own(executor: Stent) -> None:
     assert "the call was cancelled, the run goes on" == await cancel_a_call()
-    await asyncio.sleep(0)
-    assert ["the call stopped"] == seen
+    await until(lambda: ["the call stopped"] == seen)
 
 
 @Stent.durable
@@ -201,7 +205,7 @@ async def give_up_waiting() -> str:
 
 async def test_a_timeout_around_a_call_stops_it(executor: Stent) -> None:
     assert "gave up" == await give_up_waiting()
-    assert ["slow stopped"] == seen
+    await until(lambda: ["slow stopped"] == seen)
 
 
 @pytest.mark.parametrize("function", [wait_long, child])
