@@ -42,7 +42,7 @@ def findings(function: Function) -> list[Finding]:
     known = known_objects()
     found: list[Finding] = []
     for reference in references(function.body):
-        name, rule = known.get(id(_called(reference.value))) or _package_rule(reference) or ("", None)
+        name, rule = known.get(id(called_in_the_end(reference.value))) or _package_rule(reference) or ("", None)
         if rule is None or is_waived(reference.file, reference.site.line, rule.code):
             continue
         finding = Finding(name, rule, reference.site)
@@ -95,7 +95,7 @@ def known_objects() -> dict[int, tuple[str, Rule]]:
     return known
 
 
-def _called(value: Any) -> Any:
+def called_in_the_end(value: Any) -> Any:
     """What a partial calls in the end; anything else itself."""
     while isinstance(value, functools.partial):
         value = value.func

@@ -23,17 +23,18 @@ import pytest
 
 from stent.durable import calls as ask
 from stent.replay.replayer import fits
-from stent.replay.watch import Watch, strict
+from stent.replay.watch import strict
 from tests.replay.driver import Drive, durable, finish, record
+from tests.replay.ways import WAYS, observed_by
 
 
 @durable
 async def ship(parcel: Any) -> int: ...
 
 
-@pytest.fixture(autouse=True)
-def _strict() -> Iterator[None]:
-    with strict():
+@pytest.fixture(autouse=True, params=WAYS)
+def _strict(request: pytest.FixtureRequest) -> Iterator[None]:
+    with observed_by(request.param), strict():
         yield
 
 
@@ -263,17 +264,3 @@ def test_nothing_is_watched_unless_asked_for_and_nothing_on_a_replay() -> None:
         error = fits(record(durable(clock)), drive.history)
     assert error is not None, "the matcher finds it, by its argument"
     assert "arguments" == error.kind
-
-
-def test_a_profiler_of_somebody_else_is_left_alone() -> None:
-    import sys
-
-    def somebodys(_frame: Any, _event: str, _argument: Any) -> None: ...
-
-    before = sys.getprofile()
-    sys.setprofile(somebodys)
-    try:
-        Watch().over(Drive(durable(clock)).execution, lambda: None)
-        assert somebodys is sys.getprofile()
-    finally:
-        sys.setprofile(before)
