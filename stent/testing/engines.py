@@ -24,6 +24,7 @@ from stent.errors import DivergenceError, ExpiryError, OptionError
 from stent.history.events import Event
 from stent.history.operations import Operation
 from stent.registry import default_registry
+from stent.replay.watch import Watch
 from stent.result import Result
 from stent.testing.doubles import Arguments, Doubles
 from stent.testing.embedded import Killed
@@ -232,16 +233,22 @@ async def engine(
     max_concurrency: int = 10,
     skips_time: bool = True,
     patience_s: float = PATIENCE_S,
+    watch: Watch | bool = True,
 ) -> AsyncIterator[Engine]:
     """An engine in memory; durable calls in the block go to it.
 
     `start` is its first moment, `seed` makes its ids and its jitter. While the test waits for a run and nothing else is
     to be done, time jumps to what is due next; with `skips_time=False` only `advance` moves it. A test that waits for
     what will never come gets a `StuckError` after `patience_s` real seconds.
+
+    An orchestrator that runs for the first time is watched: it is refused what would not replay, also in libraries and
+    behind `getattr`, with the line. `watch=False` does without.
     """
     if start.tzinfo is None:
         raise OptionError(f"start={start!r} has no time zone", fix="datetime(2026, 1, 1, tzinfo=UTC)", option="start")
-    system = System(ManualClock(round(start.timestamp() * SECOND_US)), Doubles(default_registry), seed, max_concurrency)
+    clock = ManualClock(round(start.timestamp() * SECOND_US))
+    watched_by = (Watch() if watch else None) if isinstance(watch, bool) else watch
+    system = System(clock, Doubles(default_registry), seed, max_concurrency, watched_by)
     opened = Engine(system, patience_s)
     opened._pulse.is_automatic = skips_time
     await system.start()

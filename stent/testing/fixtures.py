@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from stent.testing.session import ENGINE, helper_of, shadow_mode
+from stent.testing.session import ENGINE, helper_of, shadow_mode, watch_of
 
 if TYPE_CHECKING:
     from stent.app import Stent
@@ -25,7 +25,7 @@ async def stent(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     item = request.node
     if shadow_mode(item) == "on":
         helper_of(request.config).start()
-    async with engine() as opened:
+    async with engine(watch=watch_of(item)) as opened:
         plan = item.stash.get(PLAN, None)
         if plan is not None:
             opened.crash_at(plan.commit, is_after=plan.is_after)

@@ -33,6 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="replay every orchestrator of a test at its end: on (here and in another process; the default), here, off",
     )
     group.addoption(
+        "--stent-watch",
+        choices=("on", "off"),
+        default="on",
+        help="refuse orchestrators what would not replay when they first run, also in libraries: on (the default), off",
+    )
+    group.addoption(
         "--stent-crash-everywhere",
         action="store_true",
         help="run every test with the `stent` fixture again, with a crash before and after each commit",
@@ -48,7 +54,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     wanted_schedules.set(config.getoption("--stent-explore"))
     config.addinivalue_line(
-        "markers", "stent(shadow='on', crash_everywhere=True): how a test with the `stent` fixture is checked"
+        "markers",
+        "stent(shadow='on', watch=True, crash_everywhere=True): how a test with the `stent` fixture is checked",
     )
     if find_spec("pytest_asyncio") is not None:
         config.pluginmanager.register(import_module("stent.testing.fixtures"), "stent.testing.fixtures")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from stent.replay.watch import Watch
     from stent.testing.asking import Helper
     from stent.testing.engines import Engine
 
@@ -14,6 +15,8 @@ ENGINE: pytest.StashKey[Engine] = pytest.StashKey()
 """Of a test: its engine, while it is open."""
 HELPER: pytest.StashKey[Helper] = pytest.StashKey()
 """Of a session: the process of the shadow check."""
+WATCH: pytest.StashKey[Watch] = pytest.StashKey()
+"""Of a session: what watches first executions."""
 MODES = ("on", "here", "off")
 """Of the shadow check: also in another process, in this process only, not at all."""
 REPEATED = "stent_repeated"
@@ -40,3 +43,14 @@ def helper_of(config: pytest.Config) -> Helper:
 
         config.stash[HELPER] = Helper()
     return config.stash[HELPER]
+
+
+def watch_of(item: pytest.Item) -> Watch | bool:
+    """The one watch of the session for first executions; False where a test is to do without."""
+    if marked(item, "watch") is False or item.config.getoption("--stent-watch") == "off":
+        return False
+    if WATCH not in item.config.stash:
+        from stent.replay.watch import Watch
+
+        item.config.stash[WATCH] = Watch()
+    return item.config.stash[WATCH]

@@ -20,6 +20,7 @@ from stent.history.records import RunFilter
 from stent.ids import Ids, SeededIds
 from stent.inspect.waiting import Surroundings, why
 from stent.registry import Registry
+from stent.replay.watch import Watch, under
 from stent.testing.doubles import Doubles
 from stent.testing.embedded import FOREVER_US, EmbeddedLink, EmbeddedWorker
 from stent.worker.link import Link
@@ -56,7 +57,9 @@ class _EmbeddedExecutor(Stent):
 class System:
     """The parts of one engine. It is made on the event loop of the test."""
 
-    def __init__(self, clock: ManualClock, doubles: Doubles, seed: int, max_concurrency: int) -> None:
+    def __init__(
+        self, clock: ManualClock, doubles: Doubles, seed: int, max_concurrency: int, watch: Watch | None = None
+    ) -> None:
         self.clock = clock
         self.doubles = doubles
         self.ids = SeededIds(seed)
@@ -66,6 +69,7 @@ class System:
         self.commit_count = 0
         """Commits of workers that were begun, since the first one was ready."""
         self.backend = EmbeddedBackend(self)
+        self._watch = watch
         self._options = WorkerOptions(slots=max_concurrency, lease_us=FOREVER_US, grace_us=0)
         self._worker: EmbeddedWorker | None = None
         self._fallen: list[str] = []
@@ -135,7 +139,8 @@ class System:
         link = self._new_link()
         link.committer.around = self._around
         worker = self._worker = EmbeddedWorker(link, self._options, self.ids.worker_id())
-        self._running.append(asyncio.get_running_loop().create_task(self._work(worker), name="stent-worker"))
+        with under(self._watch):  # whoever begins it: the test, its fixture, a crash
+            self._running.append(asyncio.get_running_loop().create_task(self._work(worker), name="stent-worker"))
 
     async def _work(self, worker: EmbeddedWorker) -> None:
         if self._fallen:

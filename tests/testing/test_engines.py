@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -352,3 +354,47 @@ async def test_a_start_without_a_time_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
         async with stent.testing.engine(start=datetime(2026, 1, 1)):  # noqa: DTZ001 - that is what is refused
             pass
+
+
+def hidden_clock() -> float:
+    """The clock, where no reading of the code finds it."""
+    clock: float = getattr(time, "monotonic")()  # noqa: B009  # that is the point
+    return clock
+
+
+@pytest.mark.parametrize("crashes", [0, 1])
+@pytest.mark.parametrize("turns", [0, 1, 3])
+async def test_what_would_not_replay_is_refused_at_the_first_execution_whoever_woke_the_worker(
+    turns: int, crashes: int
+) -> None:
+    """In the first turn or a later one; begun by the test, a task of it, a signal, time; after a crash too."""
+
+    @Stent.durable
+    async def hides(turns: int) -> str:
+        for number in range(turns):
+            await (Stent.sleep("1h") if number % 2 else double(number))
+        await Stent.wait_for_signal("go")
+        hidden_clock()
+        return await charge(1)
+
+    async with stent.testing.engine() as engine:
+        run = await asyncio.create_task(engine.dispatch(hides, turns))
+        await engine.advance("5h")
+        for _ in range(crashes):
+            await engine.crash()
+        await asyncio.get_running_loop().create_task(engine.send_signal(run, "go"), context=contextvars.Context())
+        result = await engine.wait_for(run)
+    with pytest.raises(
+        ForbiddenInOrchestratorError, match=r"time\.monotonic at .*test_engines\.py:\d+ in hidden_clock"
+    ):
+        result.unwrap()
+
+
+async def test_an_engine_can_do_without_the_watch() -> None:
+    @Stent.durable
+    async def hides() -> str:
+        hidden_clock()
+        return await charge(1)
+
+    async with stent.testing.engine(watch=False):
+        assert "charged 1" == await hides()

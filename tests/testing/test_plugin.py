@@ -158,7 +158,7 @@ def test_a_helper_that_dies_is_no_silence(run: Run) -> None:
     """A module may end the process that imports it."""
     dying = """
 import os, sys
-if sys.argv[0].endswith("helper.py"):
+if sys.argv[0] == "-c":  # the process of the shadow check
     os._exit(3)
 
 async def test_it(stent) -> None:
@@ -204,6 +204,32 @@ def test_a_crash_at_every_commit_finds_what_may_not_run_twice(run: Run) -> None:
     done.assert_outcomes(passed=1, failed=1)
     done.stdout.fnmatch_lines(["*crash before commit * of *: without it the test passes*"])
     done.stdout.fnmatch_lines(["charge(2), crash before commit *test_robust*"])
+
+
+HIDING = """
+import time
+
+@Stent.durable
+async def pay(n: int) -> int:
+    return n
+
+@Stent.durable
+async def hides() -> int:
+    getattr(time, "time")()
+    return await pay(1)
+
+async def test_it(stent) -> None:
+    assert 1 == await hides()
+"""
+
+
+def test_a_first_execution_is_watched_unless_it_is_not_to_be(run: Run) -> None:
+    done = run(HIDING, "--stent-shadow=off")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["*STN102*hides() is an orchestrator; time.time at *reads the clock*"])
+    run(HIDING, "--stent-shadow=off", "--stent-watch=off").assert_outcomes(passed=1)
+    marked = HIDING.replace("async def test", "@pytest.mark.stent(watch=False)\nasync def test")
+    run(marked, "--stent-shadow=off").assert_outcomes(passed=1)
 
 
 def test_a_test_can_be_kept_from_crashes(run: Run) -> None:
