@@ -22,7 +22,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from stent.history.wire import EventRow
 
-PROGRAM = "stent.testing.helper"
+PROGRAM = "import gc; gc.disable(); from stent.testing.helper import main; main()"
+"""Nothing of what it imports will ever be garbage: to look for some would be a tenth of its time."""
 PATIENCE_S = 60.0  # at the end of the session; a module that takes longer to import would hold up every test run
 Location: TypeAlias = tuple[str, int | None, str]
 
@@ -71,7 +72,7 @@ class Helper:
         """Begin to start it; it imports while the test runs."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", PROGRAM],
+                [sys.executable, "-c", PROGRAM],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
