@@ -8,6 +8,7 @@ arithmetic is exact; what is finer than a microsecond is rounded to the nearest,
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import re
 from datetime import timedelta
@@ -19,6 +20,7 @@ from stent.errors import OptionError
 Duration = str | int | float | timedelta
 
 SECOND_US: Final = 1_000_000
+_TEXTS_KEPT: Final = 256  # a program says the same few again and again, and on every replay
 _UNITS_US: Final[dict[str, int]] = {
     "us": 1,
     "ms": 1_000,
@@ -93,6 +95,7 @@ def _decimal(amount: int, unit: int) -> str:
     return f"{whole}.{digits}" if digits else str(whole)
 
 
+@functools.lru_cache(_TEXTS_KEPT)
 def _parse_text(text: str, name: str) -> Fraction:
     body = text.strip()
     if not body or len(body) > _MAX_TEXT:

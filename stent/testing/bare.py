@@ -48,7 +48,7 @@ from stent.testing.by_hand import BodiesByHand
 from stent.testing.doubles import Doubles, throw
 from stent.testing.loop import VirtualLoop
 from stent.testing.quiet import woke_nothing
-from stent.testing.stage import START_US, Held, NeedsEngine, Program, WrongError, call_text
+from stent.testing.stage import START_US, Held, NeedsEngine, Program, WrongError
 from stent.worker.answers import outcome_error
 from stent.worker.outcomes import Raised, Returned, event_for
 from stent.worker.slots import SINGLE, Attempt
@@ -66,10 +66,11 @@ class _Open:
 class BareProgram:
     """One schedule on the program alone."""
 
-    def __init__(self, loop: VirtualLoop, program: Program) -> None:
+    def __init__(self, loop: VirtualLoop, program: Program, *, notes_quiet: bool) -> None:
         self.held: list[Held] = []
         self.crash_count = 0
         self.was_quiet = False
+        self._notes_quiet = notes_quiet
         self.doubles = Doubles(default_registry)
         self._bodies = BodiesByHand(loop, self.doubles)
         self._program = program
@@ -221,11 +222,13 @@ class BareProgram:
                 if self._calls.pop(event.call, None) is None:  # type: ignore[attr-defined]  # the end of a call
                     return
         event = self._append(event)
-        watched = woke_nothing(execution, event) if isinstance(event, CallCompleted) else None
+        is_unheard = None
+        if self._notes_quiet and isinstance(event, CallCompleted):
+            is_unheard = woke_nothing(execution, event)
         commands = execution.apply(event)
         if execution.wants_activity is not None:
             raise NeedsEngine("it turned out to be no orchestrator")
-        self.was_quiet = not commands and watched is not None and watched()
+        self.was_quiet = is_unheard is not None and not commands and is_unheard()
         for command in commands:
             self._carry_out(command)
 
@@ -254,7 +257,8 @@ class BareProgram:
         elif isinstance(command, CancelCall):
             self._calls.pop(command.call, None)
             self.held = [held for held in self.held if held.order != command.call]
-        event = self._append(event_of(command, 0, 0))
+        event = event_of(command, len(self._history) + 1, self._now_us)
+        self._history.append(event)
         if event.is_terminal:
             self._end = event
             self._timers.clear()
@@ -276,7 +280,7 @@ class BareProgram:
         if call.retry_at_us is not None:
             return
         attempt = call.attempt
-        held = Held(attempt.function.name, call_text(attempt), lambda: self._outcome(held), order=attempt.call)
+        held = Held(attempt.function.name, attempt, lambda: self._outcome(held), order=attempt.call)
         self.held.append(held)
 
     def _outcome(self, held: Held) -> Event | None:

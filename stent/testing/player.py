@@ -34,6 +34,7 @@ class Player:
 
     def __init__(self, program: Program, *, needs_engine: bool = False, reduces: bool = False) -> None:
         self.needs_engine = needs_engine
+        self._reduces = reduces
         self._play_of = ReducedPlay if reduces else Play
         self.histories: set[object] = set()
         """Keys of the different histories so far; each of them replays."""
@@ -44,7 +45,9 @@ class Player:
         """Play one schedule to its end."""
         if not self.needs_engine:
             try:
-                return self._play(BareProgram(self._loop, self._program), schedule, invariant)
+                return self._play(
+                    BareProgram(self._loop, self._program, notes_quiet=self._reduces), schedule, invariant
+                )
             except NeedsEngine:
                 self.needs_engine = True
         return self._play(WholeEngine(self._loop, self._program), schedule, invariant)

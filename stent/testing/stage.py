@@ -49,11 +49,17 @@ class Held:
     """A body that would run if the schedule let it."""
 
     name: str
-    told: str
+    attempt: Attempt | None
+    """Of which call it is, if of any."""
     open: Callable[[], object]
     error: Failure | None = None
     order: int = 0
     """Its place among those that are held at the same time, for a reduction of orders."""
+
+    @property
+    def told(self) -> str:
+        """The body as a call of its run."""
+        return call_text(self.attempt) if self.attempt is not None else display_name(self.name)
 
 
 class Stage(Protocol):
@@ -129,4 +135,4 @@ def call_text(attempt: Attempt) -> str:
     return f"{display_name(attempt.function.name)} (call {attempt.call}{item}{again})"
 
 
-__all__ = ["START_US", "Failure", "Held", "NeedsEngine", "Program", "Stage", "WrongError", "call_text"]
+__all__ = ["START_US", "Failure", "Held", "NeedsEngine", "Program", "Stage", "WrongError"]

@@ -16,14 +16,15 @@ from stent.clock import ManualClock
 from stent.history import wire
 from stent.history.events import Event, RunContinuedAsNew
 from stent.history.operations import Operation
-from stent.registry import default_registry, display_name
+from stent.registry import default_registry
 from stent.result import Result
 from stent.testing.doubles import Doubles, throw
 from stent.testing.embedded import Killed
 from stent.testing.loop import VirtualLoop
-from stent.testing.stage import START_US, Held, Program, WrongError, call_text
+from stent.testing.stage import START_US, Held, Program, WrongError
 from stent.testing.system import System
 from stent.worker.current import current_body
+from stent.worker.slots import Attempt
 
 SLOTS = 1_000  # the schedule decides what waits, not a lack of slots
 
@@ -130,7 +131,7 @@ class WholeEngine:
     async def _gate(self, name: str) -> None:
         """Hold a body back. An `asyncio.Event`, for waiting for one says nothing about the role of who waits."""
         gate = asyncio.Event()
-        held = Held(name, _call_text(name), gate.set)
+        held = Held(name, _current_attempt(), gate.set)
         self.held.append(held)
         try:
             await gate.wait()
@@ -143,7 +144,7 @@ class WholeEngine:
     def _hold_thread(self, work: Callable[[], None]) -> None:
         body = current_body.get()
         name = body.attempt.function.name if body is not None else "a thread"
-        held = Held(name, _call_text(name), work)
+        held = Held(name, _current_attempt(), work)
 
         def begin() -> None:
             self.doubles.fail_next = held.error
@@ -158,9 +159,9 @@ class WholeEngine:
         return system
 
 
-def _call_text(name: str) -> str:
+def _current_attempt() -> Attempt | None:
     body = current_body.get()
-    return call_text(body.attempt) if body is not None else display_name(name)
+    return body.attempt if body is not None else None
 
 
 __all__ = ["WholeEngine"]
