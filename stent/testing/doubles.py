@@ -9,15 +9,18 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
+import functools
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 from weakref import WeakKeyDictionary
 
+from stent.codec import encode
 from stent.durable.function import Durable, is_count
-from stent.errors import OptionError, UnregisteredFunctionError
+from stent.errors import OptionError, StentError, UnregisteredFunctionError
 from stent.registry import Function, Registry
 from stent.replay.roles import predict_role
 from stent.worker.current import current_body
@@ -31,6 +34,9 @@ class Arguments(NamedTuple):
     kwargs: dict[str, Any]
 
 
+Place: TypeAlias = tuple[str, int, int, int]
+
+
 class Begun(NamedTuple):
     """A body that has begun: which function, for which call of which run, at which attempt."""
 
@@ -40,6 +46,19 @@ class Begun(NamedTuple):
     item: int
     attempt: int
     arguments: Arguments
+
+    @property
+    def place(self) -> Place:
+        """Which attempt of which call, or item, of which run."""
+        return self.run_id, self.call, self.item, self.attempt
+
+
+class Repeated(NamedTuple):
+    """A body that began again for an attempt that had begun before."""
+
+    begun: Begun
+    gave: tuple[str, ...] = ()
+    """What its bodies returned or raised, if that was not always the same."""
 
 
 @dataclass(slots=True)
@@ -66,6 +85,10 @@ class Doubles(Registry):
         """Waited for before a body of this name begins."""
         self.fail_next: BaseException | type[BaseException] | None = None
         """What the next body raises instead of beginning."""
+        self.on_end: Callable[[], None] | None = None
+        """Called when a body has returned or raised, before the engine hears of it; for a plain def in its thread."""
+        self._gave: dict[Place, dict[object, str]] = {}
+        """What the bodies of an attempt gave, each once: as it is stored, and as it is told."""
         self._copies: WeakKeyDictionary[Function, Function] = WeakKeyDictionary()
         self._doubles: dict[str, _Double] = {}
 
@@ -147,15 +170,15 @@ class Doubles(Registry):
         name = record_of(function).name
         return [begun.arguments for begun in self.begun if begun.function == name]
 
-    def repeated(self) -> list[Begun]:
-        """Bodies that began again for an attempt that had begun before."""
-        seen: Counter[tuple[str, int, int, int]] = Counter()
+    def repeated(self) -> list[Repeated]:
+        """Bodies that began again for an attempt that had begun before, and what they gave if that was not the same."""
+        seen: Counter[Place] = Counter()
         found = []
         for begun in self.begun:
-            place = begun[1:5]
-            seen[place] += 1
-            if seen[place] == 2:
-                found.append(begun)
+            seen[begun.place] += 1
+            if seen[begun.place] == 2:
+                gave = tuple(self._gave.get(begun.place, {}).values())
+                found.append(Repeated(begun, gave if len(gave) > 1 else ()))
         return found
 
     def _watched(self, function: Function) -> Function:
@@ -191,17 +214,50 @@ class Doubles(Registry):
         if error is not None:
             throw(error)
         name = function.name
-        self.begun.append(
-            Begun(name, attempt.run_id, attempt.call, attempt.item, attempt.attempt, Arguments(args, dict(kwargs)))
-        )
+        arguments = Arguments(args, dict(kwargs))
+        begun = Begun(name, attempt.run_id, attempt.call, attempt.item, attempt.attempt, arguments)
+        self.begun.append(begun)
         double = self._doubles.get(name)
         instead = double.next() if double is not None else None
-        if instead is None:
-            return function.body(*args, **kwargs)
-        return _awaited(instead, args, kwargs) if function.is_async else instead(*args, **kwargs)
+        body = function.body
+        if instead is not None:
+            body = functools.partial(_awaited, instead) if function.is_async else instead
+        if self.on_end is None:
+            return body(*args, **kwargs)
+        if function.is_async:
+            return self._until_end(body(*args, **kwargs), function, begun)
+        with self._noting(function, begun) as note:
+            note(value := body(*args, **kwargs))
+        return value
+
+    async def _until_end(self, body: Awaitable[Any], function: Function, begun: Begun) -> Any:
+        with self._noting(function, begun) as note:
+            note(value := await body)
+        return value
+
+    @contextlib.contextmanager
+    def _noting(self, function: Function, begun: Begun) -> Iterator[Callable[[Any], None]]:
+        """Note what a body gives. One that was stopped has not ended: what it would have done counts for nothing."""
+        gave = self._gave.setdefault(begun.place, {})
+
+        def note(value: Any) -> None:
+            with contextlib.suppress(StentError):  # what cannot be stored is told to the orchestrator
+                gave.setdefault(encode(value, function.types), repr(value))
+
+        try:
+            yield note
+        except Exception as error:  # border: the user's function; what it raises is its answer
+            gave.setdefault(repr(error), repr(error))
+            self._end()
+            raise
+        self._end()
+
+    def _end(self) -> None:
+        if self.on_end is not None:
+            self.on_end()
 
 
-async def _awaited(answer: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def _awaited(answer: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     value = answer(*args, **kwargs)
     return await value if asyncio.iscoroutine(value) else value
 

@@ -37,13 +37,17 @@ class Killed(BaseException):
 class InlineCommitter(Committer):
     """The committer with its thread taken out.
 
-    `around` is called before and after each commit; by `Killed` it says that the process has ended there.
+    `around` is called before and after each commit; by `Killed` it says that the process has ended there. With
+    `is_singly` each operation has a commit of its own, as a thread that is quick enough would write them.
     """
 
-    def __init__(self, store: MemoryStore, clock: Clock, on_submit: Callable[[], None]) -> None:
+    def __init__(
+        self, store: MemoryStore, clock: Clock, on_submit: Callable[[], None], *, is_singly: bool = False
+    ) -> None:
         super().__init__(store, clock)
         self.around: Callable[[bool, Sequence[Operation]], None] | None = None
         self.is_dead = False
+        self._is_singly = is_singly
         self._on_submit = on_submit
         self._awaited: set[asyncio.Future[Any]] = set()
 
@@ -75,9 +79,11 @@ class InlineCommitter(Committer):
         self._closed.set()
 
     def _put_locked(self, found: Any) -> None:
-        if found and not self.is_dead:
+        for together in [[each] for each in found] if self._is_singly else [found] if found else []:
+            if self.is_dead:
+                return
             with contextlib.suppress(Killed):
-                self._write(found)
+                self._write(together)
 
     def _commit(self, operations: Sequence[Operation]) -> list[Outcome]:
         if self.around is not None:
@@ -100,8 +106,9 @@ class EmbeddedLink(Link):
         *,
         peers: Callable[[], Sequence[Link]],
         on_activity: Callable[[], None],
+        commits_singly: bool = False,
     ) -> None:
-        self.committer = InlineCommitter(store, clock, on_activity)
+        self.committer = InlineCommitter(store, clock, on_activity, is_singly=commits_singly)
         no_threads: Any = None
         super().__init__(store, self.committer, no_threads, clock, ids, registry, peers)
         self._on_activity = on_activity

@@ -28,6 +28,7 @@ from stent.replay.watch import Watch
 from stent.result import Result
 from stent.testing.doubles import Arguments, Doubles
 from stent.testing.embedded import Killed
+from stent.testing.ends import Ends
 from stent.testing.pulse import Pulse
 from stent.testing.system import System
 
@@ -59,6 +60,10 @@ class Engine:
         )
         system.on_activity = self._pulse.news
         self.crash_count = 0
+        self.ends = Ends(asyncio.get_running_loop(), self._fall)
+        """Those of bodies, counted if every event has a commit of its own."""
+        if system.commits_singly:
+            self.doubles.on_end = self.ends.hear
 
     # -- as an executor --------------------------------------------------------------------------------------------
 
@@ -188,6 +193,13 @@ class Engine:
 
         self.system.on_commit = around
 
+    def crash_at_end(self, number: int) -> None:
+        """Crash once, when the body of this number (from 1) has ended, and before anything of it is recorded.
+
+        Only where every event has a commit of its own.
+        """
+        self.ends.fatal = number
+
     @property
     def commit_count(self) -> int:
         """How many commits the workers have begun."""
@@ -234,6 +246,7 @@ async def engine(
     skips_time: bool = True,
     patience_s: float = PATIENCE_S,
     watch: Watch | bool = True,
+    commits_singly: bool = False,
 ) -> AsyncIterator[Engine]:
     """An engine in memory; durable calls in the block go to it.
 
@@ -243,12 +256,16 @@ async def engine(
 
     An orchestrator that runs for the first time is watched: it is refused what would not replay, also in libraries and
     behind `getattr`, with the line. `watch=False` does without.
+
+    With `commits_singly` every event has a commit of its own, and not those that happen together one: then a crash at
+    the commits is a crash at every event.
     """
     if start.tzinfo is None:
         raise OptionError(f"start={start!r} has no time zone", fix="datetime(2026, 1, 1, tzinfo=UTC)", option="start")
     clock = ManualClock(round(start.timestamp() * SECOND_US))
     watched_by = (Watch() if watch else None) if isinstance(watch, bool) else watch
-    system = System(clock, Doubles(default_registry), seed, max_concurrency, watched_by)
+    doubles = Doubles(default_registry)
+    system = System(clock, doubles, seed, max_concurrency, watched_by, commits_singly=commits_singly)
     opened = Engine(system, patience_s)
     opened._pulse.is_automatic = skips_time
     await system.start()

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 @pytest_asyncio.fixture
 async def stent(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """The whole engine in memory, with virtual time; durable calls of the test go to it."""
-    from stent.testing.crashes import PLAN
+    from stent.testing.crashes import FINELY, PLAN
     from stent.testing.engines import engine
 
     item = request.node
     if shadow_mode(item) == "on":
         helper_of(request.config).start()
-    async with engine(watch=watch_of(item)) as opened:
+    async with engine(watch=watch_of(item), commits_singly=item.stash.get(FINELY, False)) as opened:
         plan = item.stash.get(PLAN, None)
         if plan is not None:
-            opened.crash_at(plan.commit, is_after=plan.is_after)
+            plan.arrange(opened)
         item.stash[ENGINE] = opened
         yield opened
         del item.stash[ENGINE]

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures, the shadow check at the end of a test, and a crash at every commit.
+"""The pytest plugin: fixtures, the shadow check at the end of a test, and a crash at every event.
 
 Rules of this file:
 - a project that does not use it pays for nothing: what is needed is imported by the first test that needs it;
@@ -17,7 +17,7 @@ import pytest
 
 from stent.testing import late
 from stent.testing.depth import wanted_schedules
-from stent.testing.session import ENGINE, HELPER, MODES, REPEATED, helper_of, marked, shadow_mode
+from stent.testing.session import ENGINE, HELPER, IS_NOT, MODES, REPEATED, helper_of, marked, shadow_mode
 
 if TYPE_CHECKING:
     from stent.history.events import Event
@@ -41,7 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--stent-crash-everywhere",
         action="store_true",
-        help="run every test with the `stent` fixture again, with a crash before and after each commit",
+        help="run every test with the `stent` fixture again, with a crash at every event: before and after its commit, "
+        "and at the end of each body",
     )
     group.addoption(
         "--stent-explore",
@@ -144,7 +145,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             for report in reports
             for name, value in getattr(report, "user_properties", ())
             if name == REPEATED
-        }
+        },
+        key=lambda line: (IS_NOT not in line, line),
     )
     if lines:
         terminalreporter.section("stent: ran more than once after a crash; is it idempotent?")
@@ -158,12 +160,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _note(item: pytest.Item, engine: Engine) -> None:
-    """For `--stent-crash-everywhere`: how many commits there were, and what began twice."""
+    """For `--stent-crash-everywhere`: how many places for a crash there were, and what began twice."""
     if not item.config.getoption("--stent-crash-everywhere"):
         return
     from stent.testing.crashes import PASSAGE, Passage, describe
 
-    item.stash[PASSAGE] = Passage(engine.commit_count, tuple(describe(begun) for begun in engine.doubles.repeated()))
+    item.stash[PASSAGE] = Passage(
+        engine.commit_count, engine.ends.count, tuple(describe(again) for again in engine.doubles.repeated())
+    )
 
 
 def _shadow(item: pytest.Item, engine: Engine) -> None:

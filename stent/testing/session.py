@@ -19,6 +19,8 @@ WATCH: pytest.StashKey[Watch] = pytest.StashKey()
 """Of a session: what watches first executions."""
 MODES = ("on", "here", "off")
 """Of the shadow check: also in another process, in this process only, not at all."""
+IS_NOT = " is not idempotent: "
+"""In what is told of a body that ran twice and gave something else the second time."""
 REPEATED = "stent_repeated"
 """The user property of a report that tells what ran twice; it travels from the workers of xdist."""
 

@@ -23,6 +23,7 @@ from stent.registry import Registry
 from stent.replay.watch import Watch, under
 from stent.testing.doubles import Doubles
 from stent.testing.embedded import FOREVER_US, EmbeddedLink, EmbeddedWorker
+from stent.worker.draft import EVENTS_A_TURN
 from stent.worker.link import Link
 from stent.worker.worker import WorkerOptions
 
@@ -58,7 +59,14 @@ class System:
     """The parts of one engine. It is made on the event loop of the test."""
 
     def __init__(
-        self, clock: ManualClock, doubles: Doubles, seed: int, max_concurrency: int, watch: Watch | None = None
+        self,
+        clock: ManualClock,
+        doubles: Doubles,
+        seed: int,
+        max_concurrency: int,
+        watch: Watch | None = None,
+        *,
+        commits_singly: bool = False,
     ) -> None:
         self.clock = clock
         self.doubles = doubles
@@ -70,7 +78,13 @@ class System:
         """Commits of workers that were begun, since the first one was ready."""
         self.backend = EmbeddedBackend(self)
         self._watch = watch
-        self._options = WorkerOptions(slots=max_concurrency, lease_us=FOREVER_US, grace_us=0)
+        self._options = WorkerOptions(
+            slots=max_concurrency,
+            lease_us=FOREVER_US,
+            grace_us=0,
+            events_a_turn=1 if commits_singly else EVENTS_A_TURN,
+        )
+        self.commits_singly = commits_singly
         self._worker: EmbeddedWorker | None = None
         self._fallen: list[str] = []
         self._running: list[asyncio.Task[None]] = []
@@ -172,4 +186,5 @@ class System:
             self.doubles,
             peers=self._links,
             on_activity=self._activity,
+            commits_singly=self.commits_singly,
         )

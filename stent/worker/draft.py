@@ -44,6 +44,7 @@ class Draft:
         "_children",
         "_consumed",
         "_events",
+        "_events_at_most",
         "_held",
         "_messages",
         "_next_run",
@@ -54,10 +55,13 @@ class Draft:
         "effects",
     )
 
-    def __init__(self, held: HeldRun, now_us: int, token: Callable[[], bytes]) -> None:
+    def __init__(
+        self, held: HeldRun, now_us: int, token: Callable[[], bytes], events_at_most: int = EVENTS_A_TURN
+    ) -> None:
         self._held = held
         self._now_us = now_us
         self._token = token
+        self._events_at_most = events_at_most
         self._events: list[Event] = []
         self._consumed: list[str] = []
         self._children: list[NewRun] = []
@@ -69,7 +73,7 @@ class Draft:
 
     @property
     def is_full(self) -> bool:
-        return len(self._events) >= EVENTS_A_TURN
+        return len(self._events) >= self._events_at_most
 
     @property
     def has_end(self) -> bool:

@@ -49,7 +49,7 @@ from stent.replay.commands import (
 from stent.replay.execution import Execution
 from stent.replay.roles import predict_role
 from stent.worker.answers import answer_to_parent, end_of_activity
-from stent.worker.draft import Draft, Plan
+from stent.worker.draft import EVENTS_A_TURN, Draft, Plan
 from stent.worker.effects import Adopt, Arm, Ended, StartCall, StartItems
 from stent.worker.held import Delivery, HeldRun
 from stent.worker.offers import shared_call, shared_items
@@ -69,13 +69,14 @@ class Planner:
         registry: Registry,
         now_us: int,
         token: Callable[[], bytes],
+        events_at_most: int = EVENTS_A_TURN,
     ) -> None:
         self._held = held
         self._state = held.state
         self._placement = placement
         self._registry = registry
         self._token = token
-        self._draft = Draft(held, now_us, token)
+        self._draft = Draft(held, now_us, token, events_at_most)
 
     def plan(self, commands: Sequence[Command] = ()) -> Plan | None:
         """Take what has been delivered (and `commands` of a replay that went on) into one append; None if empty."""

@@ -24,7 +24,7 @@ from stent.replay.commands import Command
 from stent.worker import adoption, outcomes
 from stent.worker.alarms import Alarms
 from stent.worker.bodies import Bodies
-from stent.worker.draft import Plan
+from stent.worker.draft import EVENTS_A_TURN, Plan
 from stent.worker.effects import Adopt, Arm, Effect, Ended, StartCall, StartItems, StopBodies, Tell
 from stent.worker.held import Delivery, HeldRun, Holdings
 from stent.worker.link import Link
@@ -57,6 +57,7 @@ class Runs:
         on_cancelled: Callable[[str, int, int], None],
         on_quiet: Callable[[], None],
         on_signal: Callable[[], None],
+        events_a_turn: int = EVENTS_A_TURN,
     ) -> None:
         self.held = Holdings()
         self.alarms = Alarms()
@@ -72,6 +73,7 @@ class Runs:
         self._on_cancelled = on_cancelled
         self._on_quiet = on_quiet
         self._on_signal = on_signal
+        self._events_a_turn = events_a_turn
 
     # -- taking on -------------------------------------------------------------------------------------------------
 
@@ -133,7 +135,8 @@ class Runs:
         if held.is_committing or held.is_dropped:
             return
         now_us = now_us or self._link.clock.now_us()
-        planner = Planner(held, self.placement, self._link.registry, now_us, self._link.ids.token)
+        registry, token = self._link.registry, self._link.ids.token
+        planner = Planner(held, self.placement, registry, now_us, token, self._events_a_turn)
         try:
             plan = planner.plan(commands)
         except Exception as error:  # border: a history that no code of ours can go on with must not stop the others

@@ -26,6 +26,7 @@ from stent.history.records import ClaimedRun, Glance
 from stent.log import get_logger
 from stent.registry import Registry
 from stent.worker.bodies import Bodies
+from stent.worker.draft import EVENTS_A_TURN
 from stent.worker.leases import Lease
 from stent.worker.link import Link
 from stent.worker.outcomes import Outcome
@@ -56,6 +57,8 @@ class WorkerOptions:
     poll_interval_us: int = 1_000_000
     grace_us: int = 1_000_000
     until_idle: bool = False
+    events_a_turn: int = EVENTS_A_TURN
+    """What is delivered beyond them comes with the next commit; with 1 each delivery has a commit of its own."""
 
 
 class Worker:
@@ -80,6 +83,7 @@ class Worker:
             on_cancelled=self._shared.cancelled,
             on_quiet=lambda: self._wakeup.set() if options.until_idle else None,
             on_signal=self._look_soon,
+            events_a_turn=options.events_a_turn,
         )
         self._wakeup = asyncio.Event()
         self._stopping = asyncio.Event()

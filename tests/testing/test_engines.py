@@ -231,7 +231,7 @@ async def test_a_crash_loses_nothing_that_was_recorded() -> None:
         await engine.crash()
         assert [2, "charged 2"] == (await engine.wait_for(run)).unwrap()
         assert (1, 2) == (len(engine.calls(double)), len(engine.calls(charge)))
-        assert [begun.function for begun in engine.doubles.repeated()] == [charge.__stent_function__.name]
+        assert [again.begun.function for again in engine.doubles.repeated()] == [charge.__stent_function__.name]
 
 
 async def test_a_crash_in_a_long_sleep_keeps_the_due_time() -> None:
@@ -261,6 +261,50 @@ async def test_a_crash_at_any_commit_gives_the_same_result(is_after: bool) -> No
             engine.crash_at(number, is_after=is_after)
             assert expected == await several()
             assert 1 == engine.crash_count
+
+
+async def test_every_event_may_have_a_commit_of_its_own() -> None:
+    @Stent.durable
+    async def three() -> list[int]:
+        return await asyncio.gather(double(1), double(2), double(3))
+
+    async with stent.testing.engine() as engine:
+        assert [2, 4, 6] == await three()
+        together = engine.commit_count
+    async with stent.testing.engine(commits_singly=True) as engine:
+        assert [2, 4, 6] == await three()
+        assert together + 2 == engine.commit_count, "the three results have come together"
+        assert 3 == engine.ends.count
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_a_crash_at_the_end_of_a_body_finds_it_done_and_not_recorded(number: int, is_plain: bool) -> None:
+    """No commit comes between the ends of bodies that run side by side."""
+    ended: list[int] = []
+
+    async def end(number: int) -> int:
+        ended.append(number)
+        return number
+
+    def end_plainly(number: int) -> int:
+        ended.append(number)
+        return number
+
+    @Stent.durable
+    async def three() -> list[int]:
+        if is_plain:
+            return [await in_a_thread(each) for each in (1, 2, 3)]
+        return await asyncio.gather(double(1), double(2), double(3))
+
+    async with stent.testing.engine(commits_singly=True) as engine:
+        engine.replace(double, end)
+        engine.replace(in_a_thread, end_plainly)
+        engine.crash_at_end(number)
+        assert [1, 2, 3] == await three()
+        assert 1 == engine.crash_count
+    expected = sorted([1, 2, 3, number]) if is_plain else [*range(1, number + 1), 1, 2, 3]
+    assert expected == ended, "whatever ran beside it had not ended"
 
 
 async def test_every_test_is_the_same_test() -> None:

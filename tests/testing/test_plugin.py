@@ -204,6 +204,63 @@ def test_a_crash_at_every_commit_finds_what_may_not_run_twice(run: Run) -> None:
     done.assert_outcomes(passed=1, failed=1)
     done.stdout.fnmatch_lines(["*crash before commit * of *: without it the test passes*"])
     done.stdout.fnmatch_lines(["charge(2), crash before commit *test_robust*"])
+    done.stdout.fnmatch_lines(["charge(2), crash at the end of body 2 *test_robust*"])
+
+
+TORN = """
+steps = []
+
+@Stent.durable
+async def step(name: str) -> str:
+    steps.append(name)
+    assert steps != ["left", "left", "right"], "right was not done when left was done again"
+    return name
+
+@Stent.durable
+async def both() -> list[str]:
+    return await asyncio.gather(step("left"), step("right"))
+
+async def test_it(stent) -> None:
+    steps.clear()
+    assert ["left", "right"] == await both()
+"""
+
+
+def test_a_crash_at_the_end_of_a_body_finds_what_no_crash_at_a_commit_does(run: Run) -> None:
+    done = run(TORN, "--stent-shadow=off", "--stent-crash-everywhere")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["*crash at the end of body 1 of 2: without it the test passes*"])
+
+
+COUNTING = """
+seen = []
+
+@Stent.durable
+async def ticket(name: str) -> int:
+    seen.append(name)
+    return len(seen)
+
+@Stent.durable
+async def same(name: str) -> str:
+    return name
+
+@Stent.durable
+async def order() -> str:
+    await ticket("a")
+    return await same("b")
+
+async def test_it(stent) -> None:
+    seen.clear()
+    assert "b" == await order()
+"""
+
+
+def test_bodies_that_gave_something_else_the_second_time_are_called_not_idempotent(run: Run) -> None:
+    done = run(COUNTING, "--stent-shadow=off", "--stent-crash-everywhere")
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["ticket('a') is not idempotent: it gave 1, then 2, crash before commit *"])
+    done.stdout.fnmatch_lines(["same('b'), crash before commit *"])
+    done.stdout.no_fnmatch_line("*same('b') is not*")
 
 
 HIDING = """
