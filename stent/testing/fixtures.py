@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -50,3 +51,29 @@ async def stent_backend(stent: Engine) -> StoreBackend:
 async def stent_worker(stent: Engine) -> Engine:
     """The engine, by the name of what a test wants of it: a worker that takes on runs and can be crashed."""
     return stent
+
+
+@pytest_asyncio.fixture
+async def stent_postgres(request: pytest.FixtureRequest) -> AsyncIterator[Stent]:
+    """A `Stent` with a worker on a real PostgreSQL, in a database of its own; durable calls of the test go to it.
+
+    The server is that of STENT_TEST_POSTGRES_URL, or one that is started here. A test without either fails.
+    """
+    from stent.app import Stent
+    from stent.backends import PostgresBackend
+    from stent.errors import NotConfiguredError
+    from stent.replay.watch import strict, under
+    from stent.testing.postgres import fresh_database
+
+    watch = watch_of(request.node)
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(fresh_database())
+        except NotConfiguredError as error:
+            report = str(error)
+        else:
+            stack.enter_context(strict(watch) if isinstance(watch, bool) else under(watch))
+            async with Stent.bootstrap(PostgresBackend(url)) as executor:
+                yield executor
+            return
+    pytest.fail(report, pytrace=False)

