@@ -16,7 +16,7 @@ from stent.history import memory_tables as questions
 from stent.history.memory_tables import Tables
 from stent.history.memory_writes import MemoryWrites
 from stent.history.operations import Capabilities, Operation, Outcome, StartRun
-from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, WorkerRow
+from stent.history.records import Glance, InboxRow, LoadedRun, Outline, RunFilter, RunRow, WorkerRow
 from stent.history.wire import EventRow
 
 
@@ -92,6 +92,10 @@ class MemoryStore:
     def read_rows(self, run_id: str, after_seq: int = 0, limit: int | None = None) -> list[EventRow]:
         with self._lock:
             return questions.read_rows(self._tables, run_id, after_seq, limit)
+
+    def read_outlines(self, run_ids: Sequence[str]) -> dict[str, list[Outline]]:
+        with self._lock:
+            return questions.read_outlines(self._tables, run_ids)
 
     def last_row(self, run_id: str) -> EventRow | None:
         with self._lock:

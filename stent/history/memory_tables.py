@@ -13,7 +13,17 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from stent.history.events import EVENT_CODES, TERMINALS
 from stent.history.operations import Capabilities
-from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, SharedCall, SharedRow, WorkerRow
+from stent.history.records import (
+    Glance,
+    InboxRow,
+    LoadedRun,
+    Outline,
+    RunFilter,
+    RunRow,
+    SharedCall,
+    SharedRow,
+    WorkerRow,
+)
 from stent.history.wire import EventRow
 
 Key = TypeVar("Key")
@@ -165,6 +175,15 @@ def read_rows(tables: Tables, run_id: str, after_seq: int, limit: int | None) ->
     rows = tables.histories.get(run_id, [])
     start = max(0, after_seq)
     return rows[start:] if limit is None else rows[start : start + limit]
+
+
+def read_outlines(tables: Tables, run_ids: Sequence[str]) -> dict[str, list[Outline]]:
+    found = ((run_id, tables.histories.get(run_id)) for run_id in run_ids)
+    return {
+        run_id: [Outline(run_id, row.code, row.version, row.call, row.body) for row in rows]
+        for run_id, rows in found
+        if rows
+    }
 
 
 def last_row(tables: Tables, run_id: str) -> EventRow | None:

@@ -6,6 +6,7 @@ Times are UTC microseconds. `None` for a time means it has not happened.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from stent.errors import SchemaVersionError
 from stent.history.events import CallOptions, Event, Role
@@ -166,6 +167,16 @@ class LoadedRun:
     shared: tuple[SharedRow, ...]
 
 
+class Outline(NamedTuple):
+    """What an event's row says without user data, time and hash. A tuple, for a history has many."""
+
+    run_id: str
+    code: int
+    version: int
+    call: int | None
+    body: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
     """A worker process as its peers see it. Its leases are valid until `valid_until_us`."""
@@ -236,6 +247,7 @@ __all__ = [
     "LoadedRun",
     "Message",
     "NewRun",
+    "Outline",
     "RunFilter",
     "RunRow",
     "SchemaState",

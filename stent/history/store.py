@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from stent.history.operations import Capabilities, Operation, Outcome, StartRun
-from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, SchemaState, WorkerRow
+from stent.history.records import Glance, InboxRow, LoadedRun, Outline, RunFilter, RunRow, SchemaState, WorkerRow
 from stent.history.wire import EventRow
 
 DUE_RUNS_A_CLAIM = 500
@@ -46,6 +46,10 @@ class Reader(Protocol):
 
     def read_rows(self, run_id: str, after_seq: int = 0, limit: int | None = None) -> list[EventRow]:
         """The events of a run after a seq, in order; empty for a run that does not exist."""
+        ...
+
+    def read_outlines(self, run_ids: Sequence[str]) -> dict[str, list[Outline]]:
+        """What happened in many runs, without user data: by run, in order; unknown ids are left out."""
         ...
 
     def last_row(self, run_id: str) -> EventRow | None:

@@ -10,7 +10,7 @@ import pytest
 from stent.history import wire
 from stent.history.events import CallCompleted, CallScheduled, RunContinuedAsNew, RunFailed
 from stent.history.operations import Appended, Capabilities, Release, StartRun
-from stent.history.records import Glance, RunFilter
+from stent.history.records import Glance, Outline, RunFilter
 from tests.history.rig import ALL, FUNCTIONS, LEASE_US, Rig, call, completed, new_run, part, payload, scheduled, signal
 
 FITTING = [
@@ -137,6 +137,20 @@ class TestReadingHistories:
         read = wire.decode_history(rows)
         assert [payload(text) for text in texts] == [each.arguments for each in read if isinstance(each, CallScheduled)]
         assert list(range(1, 1_202)) == [event.seq for event in read]
+
+    def test_what_happened_in_many_runs_without_their_data(self, rig: Rig) -> None:
+        """Stores ask for many runs in portions, and for those of a portion at once."""
+        run_ids = [f"r{number}" for number in range(1_200)]
+        for run_id in ("b", "a", "c"):
+            rig.hold(run_id)
+        rig.append("a", scheduled(1), CallCompleted(0, 0, 1, payload("x" * 2_000)))
+        rig.append("b", scheduled(7, "shop.ship"))
+        found = rig.store.read_outlines(["b", *run_ids, "a", "x"])
+        assert {"a", "b"} == set(found)
+        for run_id, outlines in found.items():
+            rows = rig.store.read_rows(run_id)
+            assert [Outline(run_id, row.code, row.version, row.call, row.body) for row in rows] == outlines
+        assert {} == rig.store.read_outlines([])
 
     def test_a_run_that_is_not_there(self, rig: Rig) -> None:
         store = rig.store

@@ -289,6 +289,7 @@ def answers(store: Store) -> list[object]:
         [store.cancelled_calls(worker) for worker in WORKERS],
         [store.glance(worker, can) for worker in WORKERS for can in CAPABILITIES],
         [store.has_sleepers(can) for can in CAPABILITIES],
+        store.read_outlines(RUNS),
         store.list_workers(),
         store.stalled_runs(2, {"a"}),
         [store.queue_depth(queue) for queue in (None, "q", "default")],

@@ -10,7 +10,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +19,10 @@ from stent.history.events import EVENT_CODES, TERMINALS
 from stent.history.operations import Capabilities
 from stent.history.records import Glance, InboxRow, LoadedRun, RunFilter, RunRow, WorkerRow
 from stent.history.sql import cells, rows
+from stent.history.sql.outlines import IDS_A_QUESTION, RUN_IDS, OutlineReads, batches
 from stent.history.sql.schema import events, inbox, payloads, ready, runs, sleeping, workers
 from stent.history.wire import EventRow
 
-IDS_A_QUESTION = 500  # well under the number of parameters that either database takes
 ROWS_AT_ONCE = 500  # of a history: few enough to be gone before the garbage collector looks at them
 
 _TERMINAL_CODES = sorted(EVENT_CODES[kind] for kind in TERMINALS)
@@ -41,13 +41,12 @@ _WORKER_ID: sa.BindParameter[str] = sa.bindparam("worker_id")
 _AFTER_SEQ: sa.BindParameter[int] = sa.bindparam("after_seq")
 _LIMIT: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
 _NOW_US: sa.BindParameter[int] = sa.bindparam("now_us", type_=sa.BigInteger)
-_RUN_IDS: sa.BindParameter[Sequence[str]] = sa.bindparam("run_ids", expanding=True)
 _FUNCTIONS: sa.BindParameter[Sequence[str]] = sa.bindparam("functions", expanding=True)
 _QUEUES: sa.BindParameter[Sequence[str]] = sa.bindparam("queues", expanding=True)
 _TAGS: sa.BindParameter[Sequence[str]] = sa.bindparam("tags", expanding=True)
 
 _A_RUN = sa.select(*_RUN).where(runs.c.run_id == _RUN_ID)
-_ENDED = sa.select(runs.c.run_id).where(runs.c.run_id.in_(_RUN_IDS), runs.c.finished_at_us.is_not(None))
+_ENDED = sa.select(runs.c.run_id).where(runs.c.run_id.in_(RUN_IDS), runs.c.finished_at_us.is_not(None))
 _HISTORY = sa.select(*_EVENT).where(events.c.run_id == _RUN_ID, events.c.seq > _AFTER_SEQ).order_by(events.c.seq)
 _HISTORY_PAGE = (
     _EVENT_AND_PAYLOAD.where(events.c.run_id == _RUN_ID, events.c.seq > _AFTER_SEQ).order_by(events.c.seq).limit(_LIMIT)
@@ -70,13 +69,12 @@ _WORKERS = sa.select(*_WORKER).order_by(workers.c.started_at_us, workers.c.worke
 _STALLED_RUNS = sa.select(*_RUN).where(_STALLED).order_by(runs.c.created_at_us, runs.c.run_id).limit(_LIMIT)
 
 
-class Reads:
+class Reads(OutlineReads):
     """The reading half of an SQL store."""
 
     def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine)
         self._engine = engine
-        self._single = engine
-        """For questions of one statement, where a transaction around it would cost round trips."""
         self._glances: dict[tuple[bool, bool], sa.Select[Any]] = {}
         """By whether queues, and whether tags, narrow them."""
 
@@ -115,7 +113,7 @@ class Reads:
 
     def ended_among(self, run_ids: Sequence[str]) -> list[EventRow]:
         ended: list[EventRow | None] = []
-        for some in _batches(run_ids, IDS_A_QUESTION):
+        for some in batches(run_ids, IDS_A_QUESTION):
             ended += [self.terminal_row(row[0]) for row in self._all(_ENDED, run_ids=some)]
         return [row for row in ended if row is not None]
 
@@ -238,11 +236,6 @@ def _values_of(can: Capabilities, tag_value: Callable[[str], str]) -> dict[str, 
     if can.tags is not None:
         values["tags"] = [tag_value(tag) for tag in sorted(can.tags)]
     return values
-
-
-def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def _load(connection: sa.Connection, run: RunRow) -> LoadedRun:

@@ -20,6 +20,7 @@ from stent.history.records import (
     InboxRow,
     Message,
     NewRun,
+    Outline,
     RunRow,
     SharedCall,
     SharedRow,
@@ -35,6 +36,7 @@ RUN_COLUMNS = (
 )
 EVENT_COLUMNS = "run_id, seq, epoch, at_us, code, version, call, body, codec, payload, hash, token"
 EVENT_COLUMN_COUNT = 12
+OUTLINE_COLUMNS = "run_id, code, version, call, body"
 READY_COLUMNS = (
     "run_id, call, first_item, seq, function, kind, items, size, attempt, queue, priority, tags, limit_key, "
     "ready_at_us, claimed_by, is_cancelled"
@@ -44,6 +46,7 @@ WORKER_COLUMNS = "worker_id, host, pid, started_at_us, valid_until_us, lock_path
 
 _RUN_KINDS = cells.kinds_of(RUN_COLUMNS, "t t t t t? n t? t? t? n? n? n t? n n? n? t? n")
 _EVENT_KINDS = cells.kinds_of(EVENT_COLUMNS, "t n n n n n n? t? n? b? b b?")
+_OUTLINE_KINDS = cells.kinds_of(OUTLINE_COLUMNS, "t n n n? t?")
 _READY_KINDS = cells.kinds_of(READY_COLUMNS, "t n n n t n t? n n t? n t? t? n t? n")
 _INBOX_KINDS = cells.kinds_of(INBOX_COLUMNS, "n t t n n n? t? n? b?")
 _WORKER_KINDS = cells.kinds_of(WORKER_COLUMNS, "t t n n n t? n")
@@ -188,6 +191,12 @@ def event_row(row: Row, large: bytes | None = None) -> EventRow:
         payload = _new(Payload, (codec, _bytes(data)))
     columns = (run_id, seq, epoch, at_us, code, version, call, body, payload, _bytes(digest), _bytes(token))
     return _new(EventRow, columns)
+
+
+def outlines(found: Sequence[tuple[Any, ...]]) -> list[Outline]:
+    """From OUTLINE_COLUMNS, many of them."""
+    cells.check_all(_OUTLINE_KINDS, found, "an event")
+    return [_new(Outline, row) for row in found]
 
 
 def ready_values(call: SharedCall, kind: int, now_us: int, claimed_by: str | None = None) -> tuple[Any, ...]:

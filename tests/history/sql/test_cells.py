@@ -67,6 +67,7 @@ def questions(store: Store) -> Iterator[Callable[[], object]]:
     for run_id in RUNS:
         yield lambda run_id=run_id: store.get_run(run_id)
         yield lambda run_id=run_id: fold(wire.decode_history(store.read_rows(run_id)))
+        yield lambda run_id=run_id: store.read_outlines([run_id])
         yield lambda run_id=run_id: _outcome(store, run_id)
         yield lambda run_id=run_id: [fold(wire.decode_history(run.rows)) for run in store.load_runs([run_id])]
         yield lambda run_id=run_id: wire.decode(row) if (row := store.last_row(run_id)) is not None else None

@@ -193,6 +193,7 @@ def test_questions_never_read_a_whole_table(url: str, store: PostgresStore) -> N
         lambda: store.get_run("run-5"),
         lambda: store.read_rows("run-5"),
         lambda: store.read_rows("run-5", 1, 10),
+        lambda: store.read_outlines(["run-5", "run-6"]),
         lambda: store.last_row("run-5"),
         lambda: store.terminal_row("run-5"),
         lambda: store.ended_among(["run-1", "run-2", "run-50"]),

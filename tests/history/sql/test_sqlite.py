@@ -417,6 +417,7 @@ def questions(store: Any) -> list[Any]:
         lambda: store.get_run("a"),
         lambda: store.read_rows("a"),
         lambda: store.read_rows("a", 5, 10),
+        lambda: store.read_outlines(["a", "b"]),
         lambda: store.last_row("a"),
         lambda: store.terminal_row("a"),
         lambda: store.ended_among(["a", "b"]),
