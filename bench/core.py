@@ -36,10 +36,10 @@ def replay_rates(folder: Path, scale: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for length in LENGTHS:
         count = max(20, round(length * scale))
-        history = _history(one_after_another, count)
+        history = history_of(one_after_another, count)
         found[f"sequential_{length}_calls_per_s"] = _rate(one_after_another, history, count)
     count = max(20, round(10_000 * scale))
-    found["gather_10000_calls_per_s"] = _rate(all_at_once, _history(all_at_once, count), count)
+    found["gather_10000_calls_per_s"] = _rate(all_at_once, history_of(all_at_once, count), count)
     found["database_10000_calls_per_s"] = _database_rate(folder, count)
     return found
 
@@ -81,12 +81,12 @@ async def _record(folder: Path, count: int) -> None:
         await one_after_another.options(id="measured")(count)
 
 
-def _history(function: Any, count: int) -> list[Event]:
+def history_of(function: Any, count: int, run_id: str = "measured") -> list[Event]:
     """The history of a run whose calls complete in the order of their scheduling."""
     record = function.__stent_function__
     arguments = record.encode_arguments((count,), {})
     execution = Execution(record)
-    first = RunStarted(1, 0, "measured", record.name, arguments, "orchestrator")
+    first = RunStarted(1, 0, run_id, record.name, arguments, "orchestrator")
     history: list[Event] = [first]
     waiting: list[Event] = []
     commands = execution.apply(first)

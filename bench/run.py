@@ -28,7 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import core, first_execution, kit, sqlite, start, workers, workloads
+from bench import core, first_execution, kit, sqlite, start, stored, workers, workloads
 
 PLACES = ("sqlite", "postgres")
 
@@ -47,6 +47,7 @@ WITH_WORKERS: dict[str, Callable[[Any, Path, float], Coroutine[Any, Any, dict[st
 }
 ON_NONE: dict[str, Callable[[Path, float], dict[str, Any]]] = {
     "replay": core.replay_rates,
+    "stored": stored.stored_histories,
     "suspended": core.suspended_size,
     "schedules": kit.schedules,
     "shadow": kit.few_programs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from stent.errors import DivergenceError, StentError, UnregisteredFunctionError
@@ -34,6 +34,13 @@ class Verdict:
     finding: Finding
     event_count: int = 0
     error: StentError | None = None
+
+    def portable(self) -> Verdict:
+        """The same without what cannot go to another process: of the error remain what it says and its plain facts."""
+        if self.error is None:
+            return self
+        facts = {name: fact for name, fact in self.error.facts.items() if _is_plain(fact)}
+        return replace(self, error=type(self.error)(self.error.message, fix=self.error.fix, **facts))
 
     def facts(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -77,7 +84,24 @@ def judge(history: Sequence[Event], registry: Registry, *, file: str | None = No
 
 def summary(verdicts: Iterable[Verdict]) -> str:
     """All verdicts in one line."""
-    counts = Counter(verdict.finding for verdict in verdicts)
-    parts = [f"{counts[finding]:,} {words}" for finding, words in WORDS.items() if counts[finding]]
-    total = sum(counts.values())
-    return f"{total:,} {'history' if total == 1 else 'histories'}: {', '.join(parts) or 'nothing to do'}"
+    return told(Counter(verdict.finding for verdict in verdicts))
+
+
+def told(counts: Counter[Finding], more: Iterable[tuple[int, str]] = ()) -> str:
+    """Counts in one line; `more` are others, with their words."""
+    parts = [(counts[finding], words) for finding, words in WORDS.items()] + [*more]
+    total = sum(count for count, _ in parts)
+    said = ", ".join(f"{count:,} {words}" for count, words in parts if count)
+    return f"{total:,} {'history' if total == 1 else 'histories'}: {said or 'nothing to do'}"
+
+
+def _is_plain(fact: object) -> bool:
+    """Whether a value is what JSON can hold."""
+    match fact:
+        case None | bool() | int() | float() | str():
+            return True
+        case dict():
+            return all(isinstance(key, str) and _is_plain(value) for key, value in fact.items())
+        case list() | tuple():
+            return all(map(_is_plain, fact))
+    return False

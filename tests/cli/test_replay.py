@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from stent.cli.entry import commands
-from stent.cli.replay import exit_code
+from stent.cli.replay import SHOWN_REPORTS, exit_code
 from stent.inspect.verdict import Finding, Verdict
+from stent.registry import Registry
 from tests.cli import shop as app
 from tests.cli.conftest import APP, Cli, data
+from tests.cli.copies import copy_run
 
 
 @pytest.fixture
@@ -73,6 +76,75 @@ def test_json_has_a_verdict_for_each(shop: Cli) -> None:
     assert 5 == result.exit_code
     assert '"finding": "diverged"' in result.stdout
     assert '"finding": "fits"' in result.stdout
+
+
+@pytest.fixture
+def many(shop: Cli, database: Path) -> Cli:
+    """`shop` with sixty runs of the same shape as `done-1`."""
+    copy_run(database, "done-1", [f"copy-{number}" for number in range(60)])
+    return shop
+
+
+def test_of_equal_histories_the_first_and_a_sample_are_replayed(many: Cli) -> None:
+    found = data(many("replay", "--all", "--app", APP, "--json"))
+    assert (64, 0, [], []) == (
+        *(found["histories"], found["diverged"]),
+        *(found["verdicts"], found["unknown_functions"]),
+    )
+    assert 3 + found["sampled"] == found["replayed"]
+    assert 64 == found["replayed"] + found["passed_over"] + found["activities"]
+    assert 0 < found["sampled"] < 20
+    said = many("replay", "--all", "--app", APP).stdout
+    assert f"{found['passed_over']} of the same shapes (not replayed)" in said
+
+
+def test_every_history_is_replayed_if_that_is_asked_for(many: Cli) -> None:
+    result = many("replay", "--all", "--every", "--app", APP)
+    assert (0, "64 histories: 63 fit, 1 without a program (single activities)\n") == (result.exit_code, result.stdout)
+
+
+def test_what_nobody_knows_here_is_skipped_and_counted(many: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stent.cli.judging.default_registry", Registry())
+    result = many("replay", "--all", "--json")
+    found = data(result)
+    assert (0, 64, 0, 63, 1) == (
+        result.exit_code,
+        *(found["histories"], found["replayed"], found["skipped"], found["activities"]),
+    )
+    assert ["tests.cli.shop:approval", "tests.cli.shop:failing", "tests.cli.shop:order"] == found["unknown_functions"]
+
+
+@pytest.mark.usefixtures("changed")
+def test_a_divergence_makes_those_of_its_shape_suspect(many: Cli) -> None:
+    result = many("replay", "--all", "--app", APP, "--json")
+    found = json.loads(result.stdout)
+    assert 5 == result.exit_code
+    assert found["diverged"] == len(found["verdicts"]) == 1 + found["sampled"]
+    assert 61 == found["diverged"] + found["suspect"]
+    result = many("replay", "--all", "--app", APP)
+    assert 5 == result.exit_code
+    assert f"{found['suspect']} suspect (not replayed)" in result.stdout
+    assert f"{found['suspect']} have the shape of one that does not fit; --every replays them" in result.stderr
+
+
+@pytest.mark.usefixtures("changed")
+def test_so_many_reports_and_no_more(many: Cli) -> None:
+    result = many("replay", "--all", "--every", "--app", APP)
+    assert SHOWN_REPORTS == result.stdout.count("DivergenceError [STN101]")
+    assert f"{61 - SHOWN_REPORTS} more do not fit or cannot be read; --json names all of them" in result.stderr
+    assert 61 == len(json.loads(many("replay", "--all", "--every", "--app", APP, "--json").stdout)["verdicts"])
+
+
+@pytest.mark.slow
+def test_several_processes_say_the_same(many: Cli) -> None:
+    alone = many("replay", "--all", "--app", APP, "--json")
+    together = many("replay", "--all", "-j", "2", "--app", APP, "--json")
+    assert (alone.exit_code, alone.stdout) == (together.exit_code, together.stdout)
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_so_many_processes_are_none(shop: Cli, count: str) -> None:
+    assert 2 == shop("replay", "--all", "-j", count).exit_code
 
 
 def test_nothing_is_written_and_no_activity_runs(shop: Cli, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

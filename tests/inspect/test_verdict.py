@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stent.errors import UnregisteredFunctionError
+from stent.errors import DivergenceError, UnregisteredFunctionError
 from stent.inspect.verdict import Verdict, judge, summary
 from stent.registry import Function, Registry
 from tests.inspect.literals import history, start
@@ -57,6 +57,16 @@ def test_a_function_that_is_not_known_here() -> None:
 
 def test_an_activity_has_no_program_to_replay() -> None:
     assert "activity" == judge(history(start("activity")), Registry()).finding
+
+
+def test_a_verdict_can_go_to_another_process_and_says_the_same_there() -> None:
+    error = DivergenceError("no", fix="yes", kind="call", expected={"seq": 1, "path": ["0"]}, stack=object(), at={1: 2})
+    verdict = Verdict("a", "f", "diverged", 3, error).portable()
+    assert Verdict("a", "f", "diverged", 3, error).facts() == verdict.facts()
+    assert verdict.error is not None
+    assert {"kind": "call", "expected": {"seq": 1, "path": ["0"]}} == verdict.error.facts
+    assert (DivergenceError, "no", "yes") == (type(verdict.error), verdict.error.message, verdict.error.fix)
+    assert Verdict("a", "f", "fits") == Verdict("a", "f", "fits").portable()
 
 
 def test_all_verdicts_in_one_line() -> None:
