@@ -50,7 +50,18 @@ def stored_histories(folder: Path, scale: float) -> dict[str, Any]:
 
 def _command(path: Path, *options: str) -> tuple[float, float]:
     """Seconds by the wall and of CPU, with the start of the interpreter."""
-    command = (sys.executable, "-m", "stent", "--db", str(path), "replay", "--all", "--app", "bench.workloads", *options)
+    command = (
+        sys.executable,
+        "-m",
+        "stent",
+        "--db",
+        str(path),
+        "replay",
+        "--all",
+        "--app",
+        "bench.workloads",
+        *options,
+    )
     began, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     took_s, ended = time.perf_counter() - began_s, resource.getrusage(resource.RUSAGE_CHILDREN)

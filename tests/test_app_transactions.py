@@ -24,9 +24,9 @@ from stent.clock import ManualClock
 from stent.errors import OptionError, RunConflictError, StoreUnavailableError
 from stent.history.memory import MemoryStore
 from stent.history.operations import StartRun
+from stent.testing.conformance.rigging import new_run
 from tests import callers
 from tests.callers import CREATE_ORDERS, WAYS, Caller
-from tests.history.rig import new_run
 from tests.postgres.server import emptied_database, fresh_database
 
 PATIENCE_S = 10

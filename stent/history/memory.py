@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Sequence
+from typing import Self
 
 from stent.clock import Clock, SystemClock
 from stent.errors import OptionError
@@ -31,9 +32,9 @@ class MemoryStore:
         self._tables = Tables()
         self._seen_version = 0
 
-    def peer(self) -> MemoryStore:
+    def peer(self) -> Self:
         """Another view of the same data, which notices what this one commits, and the other way round."""
-        other = MemoryStore(self._clock)
+        other = type(self)(self._clock)
         other._lock = self._lock
         other._tables = self._tables
         return other

@@ -1,6 +1,6 @@
 """The interfaces of a store, split by who uses them.
 
-Rules for every store (one conformance suite, `tests/history/conformance.py`, proves them):
+Rules for every store (one conformance suite, `stent.testing.conformance`, proves them):
 - `Writer.commit` is one transaction: all operations or none; within it each operation succeeds or is refused alone;
 - what `commit` returned is durable; an exception from it means the outcome is not known, and the same operations
   may be committed again without harm;

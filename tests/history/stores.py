@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 from stent.clock import Clock
 from stent.history.memory import MemoryStore
 from stent.history.sql.sqlite import SQLiteStore
-from stent.history.store import Store
-
-Opener: TypeAlias = Callable[[], Store]
-"""Each call gives the view of another process on the same data."""
+from stent.testing.conformance.opening import Opener
 
 
 def open_memory(_folder: Path, clock: Clock) -> Opener:
@@ -37,16 +32,3 @@ STORES: dict[str, Callable[[Path, Clock], Opener]] = {
     "sqlite": open_sqlite,
     "postgres": open_postgres,
 }
-
-
-@contextmanager
-def opened(opener: Opener, count: int = 1) -> Iterator[list[Store]]:
-    """So many views of one store, initialised, and closed at the end."""
-    stores = [opener() for _ in range(count)]
-    try:
-        for store in stores:
-            store.initialise()
-        yield stores
-    finally:
-        for store in stores:
-            store.close()

@@ -7,7 +7,7 @@ import pytest
 from stent.codec import join
 from stent.history.events import BatchItemsCompleted, CallCompleted, CallFailed, Event
 from stent.history.refusals import answer_to_taken, refused_by
-from tests.history.rig import new_run, payload
+from stent.testing.conformance.rigging import new_run, payload
 
 
 @pytest.mark.parametrize("item", [None, 4])

@@ -34,7 +34,7 @@ from stent.history.operations import (
 )
 from stent.history.records import InboxRow, Message, NewRun, RunFilter, SharedCall
 from stent.history.store import Store
-from tests.history.rig import ALL, FUNCTIONS, cancel, new_run, payload, scheduled, signal, token
+from stent.testing.conformance.rigging import ALL, FUNCTIONS, cancel, new_run, payload, scheduled, signal, token
 from tests.history.stores import STORES
 
 RUNS = ("a", "b", "c", "d")

@@ -22,8 +22,9 @@ from stent.history import wire
 from stent.history.operations import Append, Capabilities, ClaimedRuns, ClaimRuns, Fenced, Release
 from stent.history.records import RunFilter
 from stent.history.sql.postgres_tags import LIST_OF_TEXTS
-from tests.history.rig import ALL, FUNCTIONS, Rig, call, part, scheduled, signal
-from tests.history.stores import open_sqlite, opened
+from stent.testing.conformance.opening import opened
+from stent.testing.conformance.rigging import ALL, FUNCTIONS, Rig, call, part, scheduled, signal
+from tests.history.stores import open_sqlite
 from tests.postgres.server import emptied_database
 
 WITH_TAG = Capabilities(FUNCTIONS, tags=frozenset({"t"}))

@@ -15,8 +15,9 @@ from stent.clock import ManualClock, SystemClock
 from stent.history.events import indexes_of, ranges_of
 from stent.history.records import SharedCall
 from stent.history.sql.sqlite import SQLiteStore
-from tests.history.rig import LEASE_US, Rig, call, part
-from tests.history.stores import STORES, opened
+from stent.testing.conformance.opening import opened
+from stent.testing.conformance.rigging import LEASE_US, Rig, call, part
+from tests.history.stores import STORES
 
 LIMITS = {"slow": 3, "slower": 1}
 WORKERS = ("w1", "w2", "w3")

@@ -35,7 +35,7 @@ from stent.history.records import Message
 from stent.history.sql.sqlite import SQLiteStore
 from stent.inspect.facts import Violation
 from stent.inspect.invariants import Body, Ledger, check
-from tests.history.rig import Rig, call, completed, new_run, part, payload, scheduled, signal
+from stent.testing.conformance.rigging import Rig, call, completed, new_run, part, payload, scheduled, signal
 
 Plant = Callable[[sqlite3.Connection], object]
 

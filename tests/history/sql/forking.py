@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stent.errors import StoreUnavailableError
-from tests.history.rig import Rig
+from stent.testing.conformance.rigging import Rig
 
 
 def refusals_after_a_fork(rig: Rig) -> list[str]:

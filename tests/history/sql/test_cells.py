@@ -25,7 +25,7 @@ from stent.history.records import RunFilter
 from stent.history.sql.schema import metadata
 from stent.history.sql.sqlite import SQLiteStore
 from stent.history.store import Store
-from tests.history.rig import Rig, call, cancel, completed, part, payload, scheduled, signal
+from stent.testing.conformance.rigging import Rig, call, cancel, completed, part, payload, scheduled, signal
 
 RUNS = ("a", "b", "c", "d")
 COLUMNS = [

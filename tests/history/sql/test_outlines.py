@@ -11,7 +11,7 @@ import pytest
 from stent.clock import ManualClock
 from stent.errors import StoreError
 from stent.history.sql.sqlite import SQLiteStore
-from tests.history.rig import Rig, scheduled
+from stent.testing.conformance.rigging import Rig, scheduled
 
 PAGE_BYTES = 4096
 

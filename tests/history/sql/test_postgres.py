@@ -19,7 +19,7 @@ from stent.history.records import Message, RunFilter
 from stent.history.sql.postgres import PostgresStore
 from stent.history.sql.postgres_schema import LOCK_KEY, STORAGE
 from stent.history.sql.schema import SCHEMA_VERSION, metadata
-from tests.history.rig import Rig, call, new_run, payload, scheduled, signal
+from stent.testing.conformance.rigging import Rig, call, new_run, payload, scheduled, signal
 from tests.history.sql.forking import refusals_after_a_fork
 from tests.postgres.server import free_port, fresh_database
 

@@ -28,8 +28,8 @@ from stent.history.sql.postgres import PostgresStore
 from stent.history.sql.postgres_batches import at_once as batches_at_once, is_written_at_once, levels_of, locks_of
 from stent.history.sql.postgres_talk import Statement
 from stent.history.store import Store
+from stent.testing.conformance.rigging import Rig, call, new_run, scheduled, signal
 from tests.history import test_store_agreement as agreement
-from tests.history.rig import Rig, call, new_run, scheduled, signal
 
 Open = Callable[..., PostgresStore]
 NOBODY = Capabilities(frozenset())

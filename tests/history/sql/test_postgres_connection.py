@@ -22,7 +22,7 @@ from stent.history.sql.postgres_connection import (
     application_name,
     connect,
 )
-from tests.history.rig import new_run
+from stent.testing.conformance.rigging import new_run
 
 Open = Callable[..., PostgresStore]
 

@@ -22,7 +22,7 @@ from stent.history.operations import Append, Appended, Fenced, PutMessage, Relea
 from stent.history.sql.postgres import PostgresStore
 from stent.history.sql.postgres_schema import LOCK_KEY, ddl
 from stent.history.sql.versions import SET_VERSION
-from tests.history.rig import ALL, Rig, call, completed, new_run, scheduled, signal
+from stent.testing.conformance.rigging import ALL, Rig, call, completed, new_run, scheduled, signal
 
 CLOCK: Any = SystemClock()
 PATIENCE_S = 10

@@ -34,7 +34,7 @@ from stent.history.operations import (
     StartRun,
 )
 from stent.history.sql.postgres import PostgresStore
-from tests.history.rig import ALL, LEASE_US, Rig, call, completed, new_run, scheduled, signal
+from stent.testing.conformance.rigging import ALL, LEASE_US, Rig, call, completed, new_run, scheduled, signal
 from tests.postgres.proxy import COMMITTED, Proxy
 
 MOST_TRIES = 20

@@ -13,7 +13,7 @@ from stent.history.operations import StartRun
 from stent.history.sql import postgres_news
 from stent.history.sql.postgres import PostgresStore
 from stent.history.sql.postgres_news import News
-from tests.history.rig import Rig, new_run
+from stent.testing.conformance.rigging import Rig, new_run
 from tests.postgres.proxy import Proxy
 
 Open = Callable[..., PostgresStore]

@@ -33,7 +33,7 @@ from stent.history.records import RunFilter
 from stent.history.sql.postgres import PostgresStore
 from stent.history.sql.postgres_connection import SETTINGS
 from stent.history.sql.postgres_talk import Statement
-from tests.history.rig import ALL, FUNCTIONS, Rig, call, new_run, part, scheduled, signal
+from stent.testing.conformance.rigging import ALL, FUNCTIONS, Rig, call, new_run, part, scheduled, signal
 from tests.postgres.server import fresh_database
 
 pytestmark = pytest.mark.slow

@@ -16,36 +16,11 @@ import pytest
 from stent.clock import ManualClock, SystemClock
 from stent.history.operations import StartRun
 from stent.history.sql.postgres import PostgresStore
-from tests.history.conformance import TestAppending, TestCommit, TestMessages, TestReleasing, TestStarting
-from tests.history.conformance_children import TestLateCancels, TestTakenIds
-from tests.history.conformance_claims import TestClaimingCalls, TestClaimingRuns, TestLimits, TestWorkers
-from tests.history.conformance_endings import TestGoingOnAsNew, TestKeysForLife, TestUnreadCancels
-from tests.history.conformance_reads import TestListing, TestLooking, TestReadingHistories, TestTwoProcesses
-from tests.history.rig import Rig, new_run
-from tests.history.stores import Opener, opened
+from stent.testing.conformance import *  # noqa: F403 - the tests, and the fixtures that they use
+from stent.testing.conformance import Opener
+from stent.testing.conformance.rigging import new_run
 from tests.postgres.pooler import SERVER_CONNECTIONS, pooled, through
 from tests.postgres.server import emptied_database
-
-__all__ = [
-    "TestAppending",
-    "TestClaimingCalls",
-    "TestClaimingRuns",
-    "TestCommit",
-    "TestGoingOnAsNew",
-    "TestKeysForLife",
-    "TestLateCancels",
-    "TestLimits",
-    "TestListing",
-    "TestLooking",
-    "TestMessages",
-    "TestReadingHistories",
-    "TestReleasing",
-    "TestStarting",
-    "TestTakenIds",
-    "TestTwoProcesses",
-    "TestUnreadCancels",
-    "TestWorkers",
-]
 
 NEWS_TIMEOUT_S = 5
 
@@ -62,19 +37,6 @@ def opener(request: pytest.FixtureRequest, port: int, clock: ManualClock) -> Ope
     url = emptied_database()
     listen_dsn = url if request.param == "listening" else None
     return lambda: PostgresStore(through(port, url), is_pooled=True, listen_dsn=listen_dsn, clock=clock)
-
-
-@pytest.fixture
-def rig(opener: Opener, clock: ManualClock) -> Iterator[Rig]:
-    with opened(opener) as (store,):
-        yield Rig(store, clock)
-
-
-@pytest.fixture
-def rigs(opener: Opener, clock: ManualClock) -> Iterator[list[Rig]]:
-    """Two processes on one store."""
-    with opened(opener, 2) as stores:
-        yield [Rig(store, clock) for store in stores]
 
 
 # -- what is kept in sessions ------------------------------------------------------------------------------------------

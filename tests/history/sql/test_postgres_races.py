@@ -22,7 +22,7 @@ from stent.history.operations import Append, Appended, Fenced, PutMessage, Relea
 from stent.history.sql import postgres_writes
 from stent.history.sql.postgres import PostgresStore
 from stent.history.sql.postgres_talk import Statement
-from tests.history.rig import Rig, call, part, scheduled, signal, token
+from stent.testing.conformance.rigging import Rig, call, part, scheduled, signal, token
 
 pytestmark = pytest.mark.slow
 

@@ -32,7 +32,7 @@ from stent.history.records import RunFilter
 from stent.history.sql.schema import SCHEMA_VERSION, metadata
 from stent.history.sql.sqlite import SQLiteStore
 from stent.history.sql.sqlite_writes import Writes
-from tests.history.rig import ALL, FUNCTIONS, Rig, call, new_run, part, scheduled, signal
+from stent.testing.conformance.rigging import ALL, FUNCTIONS, Rig, call, new_run, part, scheduled, signal
 from tests.history.sql.forking import refusals_after_a_fork
 
 
@@ -323,7 +323,7 @@ WRITER = """
     import sys
     from stent.clock import SystemClock
     from stent.history.sql.sqlite import SQLiteStore
-    from tests.history.rig import Rig, scheduled
+    from stent.testing.conformance.rigging import Rig, scheduled
 
     path, name = sys.argv[1:]
     store = SQLiteStore(path, durability="relaxed")

@@ -16,7 +16,7 @@ from stent.history.operations import Append, Appended, Fenced, Operation, PutMes
 from stent.history.sql.schema import INLINE_PAYLOAD_BYTES
 from stent.history.sql.sqlite import SQLiteStore
 from stent.history.sql.sqlite_appends import MOST_ROWS, MOST_RUNS, are_one_statement, groups, write
-from tests.history.rig import Rig, completed, new_run, payload, scheduled, signal, token
+from stent.testing.conformance.rigging import Rig, completed, new_run, payload, scheduled, signal, token
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from stent.errors import StoreUnavailableError
 from stent.history.operations import StartRun
 from stent.history.sql.sqlite import SQLiteStore
 from stent.history.sql.sqlite_log import COMMITS_A_LOOK, LOG_PAGES, LogKeeper, has_pages, loses_commits
-from tests.history.rig import Rig, new_run, payload
+from stent.testing.conformance.rigging import Rig, new_run, payload
 
 AFFECTED = (3, 40, 1)
 PAGE_BYTES = 4_096 + 24

@@ -26,7 +26,7 @@ from stent.history.sql.schema import SCHEMA_VERSION, SCHEMA_VERSIONS
 from stent.history.sql.sqlite import SQLiteStore
 from stent.history.sql.versions import SET_VERSION, Found, statements_for
 from stent.history.store import DatabaseStore
-from tests.history.rig import ALL, new_run
+from stent.testing.conformance.rigging import ALL, new_run
 from tests.postgres.server import fresh_database
 
 SECOND = """

@@ -1,4 +1,4 @@
-"""What every store promises of runs: how they begin, are told things, and go on. See `test_store.py`."""
+"""What every store promises of runs: how they begin, are told things, and go on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stent.history import wire
 from stent.history.events import CallCompleted, CallScheduled, SignalReceived
 from stent.history.operations import Append, Appended, Fenced, PutMessage, Release, Started, StartRun
 from stent.history.records import Message
-from tests.history.rig import ALL, Rig, call, cancel, completed, new_run, payload, scheduled, signal
+from stent.testing.conformance.rigging import ALL, Rig, call, cancel, completed, new_run, payload, scheduled, signal
 
 
 class TestCommit:

@@ -11,7 +11,19 @@ from stent.history import wire
 from stent.history.events import CallCompleted, CallScheduled, RunContinuedAsNew, RunFailed
 from stent.history.operations import Appended, Capabilities, Release, StartRun
 from stent.history.records import Glance, Outline, RunFilter
-from tests.history.rig import ALL, FUNCTIONS, LEASE_US, Rig, call, completed, new_run, part, payload, scheduled, signal
+from stent.testing.conformance.rigging import (
+    ALL,
+    FUNCTIONS,
+    LEASE_US,
+    Rig,
+    call,
+    completed,
+    new_run,
+    part,
+    payload,
+    scheduled,
+    signal,
+)
 
 FITTING = [
     ALL,

@@ -1,10 +1,8 @@
-"""What every store promises of workers: who carries out what, how much at once, and what follows when one dies."""
+"""What every store promises of claims: who carries out what."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-
-import pytest
 
 from stent.history.events import BatchScheduled, CallCompleted
 from stent.history.operations import (
@@ -14,14 +12,10 @@ from stent.history.operations import (
     ClaimedRuns,
     ClaimRuns,
     Fenced,
-    Reaped,
-    RegisterWorker,
     Release,
-    Renewed,
-    RenewWorker,
 )
 from stent.history.records import ClaimedRun, Message, SharedCall
-from tests.history.rig import ALL, FUNCTIONS, LEASE_US, Rig, call, part, payload, scheduled, signal
+from stent.testing.conformance.rigging import ALL, FUNCTIONS, Rig, call, part, payload, scheduled, signal
 
 
 class TestClaimingRuns:
@@ -288,207 +282,6 @@ class TestClaimingCalls:
         rig.hold("a")
         rig.append("a", scheduled(1), shared=(replace_seq(call("a", 1), 2),), withdrawn=(1,))
         assert [] == rig.shared("a")
-
-
-class TestLimits:
-    def test_no_more_runs_than_the_limit(self, rig: Rig) -> None:
-        rig.register(slow=2)
-        for number in range(4):
-            rig.start(f"{number}", "shop.pay", "activity", limit_key="slow")
-        assert ["0", "1"] == rig.claim_ids()
-        assert [] == rig.claim_ids()
-        rig.end("0")
-        assert ["2"] == rig.claim_ids()
-
-    def test_a_waiting_run_keeps_its_place(self, rig: Rig) -> None:
-        """The limit is held across a durable sleep; and to wake, no second place is needed."""
-        rig.register(slow=1)
-        rig.start("a", limit_key="slow")
-        rig.start("b", limit_key="slow")
-        assert ["a"] == rig.claim_ids()
-        rig.release("a", rig.clock.now_us() + 10)
-        assert [] == rig.claim_ids()
-        rig.clock.advance(10)
-        assert ["a"] == rig.claim_ids()
-
-    def test_a_run_whose_holder_died_keeps_its_place(self, rig: Rig) -> None:
-        rig.register("w1", slow=1)
-        rig.register("w2")
-        rig.start("a", limit_key="slow")
-        rig.start("b", limit_key="slow")
-        assert ["a"] == rig.claim_ids("w1")
-        rig.reap("w1")
-        assert ["a"] == rig.claim_ids("w2")
-        assert [] == rig.claim_ids("w2")
-
-    def test_no_more_calls_and_items_than_the_limit(self, rig: Rig) -> None:
-        rig.register("w1", slow=3)
-        rig.register("w2")
-        rig.hold("a")
-        rig.share("a", call("a", 1, limit_key="slow"), part("a", 2, (0, 9), limit_key="slow"))
-        assert [1, 2] == [claimed.call.size for claimed in rig.claim_calls("w1")]
-        assert [] == rig.claim_calls("w2")
-        rig.finish(part("a", 2, (0, 2)), "w1", remaining=((1, 2),))
-        assert [((2, 3),)] == [claimed.call.items for claimed in rig.claim_calls("w2")]
-
-    def test_runs_and_calls_share_a_limit(self, rig: Rig) -> None:
-        rig.register(slow=2)
-        rig.hold("a")
-        rig.start("b", "shop.pay", "activity", limit_key="slow")
-        rig.share("a", part("a", 1, (0, 5), limit_key="slow"))
-        assert ["b"] == rig.claim_ids()
-        assert [1] == [claimed.call.size for claimed in rig.claim_calls()]
-
-    def test_keys_do_not_meet(self, rig: Rig) -> None:
-        rig.register(slow=1, slower=1)
-        rig.hold("a")
-        rig.share("a", *(call("a", number, limit_key=key) for number, key in ((1, "slow"), (2, "slow"), (3, "slower"))))
-        assert [("a", 1, -1), ("a", 3, -1)] == rig.claim_places()
-
-    def test_what_a_limit_blocks_takes_no_room(self, rig: Rig) -> None:
-        """However much of it stands in front."""
-        rig.register(slow=1)
-        rig.hold("a")
-        rig.share("a", *(call("a", number, limit_key="slow") for number in range(1, 9)), call("a", 9))
-        assert [("a", 1, -1)] == rig.claim_places(slots=1)
-        assert [("a", 9, -1)] == rig.claim_places(slots=4)
-
-    def test_nor_do_runs(self, rig: Rig) -> None:
-        rig.register(slow=1)
-        for number in range(8):
-            rig.start(f"{number}", "shop.pay", "activity", limit_key="slow")
-        rig.start("z", "shop.pay", "activity")
-        assert ["0"] == rig.claim_ids(slots=1)
-        assert ["z"] == rig.claim_ids(slots=4)
-
-    def test_what_one_worker_cannot_do_does_not_use_up_the_limit(self, rig: Rig) -> None:
-        rig.register(slow=1)
-        rig.hold("a")
-        rig.share("a", call("a", 1, queue="other", limit_key="slow"), call("a", 2, limit_key="slow"))
-        assert [("a", 2, -1)] == rig.claim_places(can=Capabilities(FUNCTIONS, queues=frozenset({"default"})))
-
-    def test_a_key_without_a_number_is_no_limit(self, rig: Rig) -> None:
-        rig.hold("a")
-        rig.share("a", part("a", 1, (0, 9), limit_key="other"))
-        assert [9] == [claimed.call.size for claimed in rig.claim_calls()]
-
-    def test_the_newest_number_counts(self, rig: Rig) -> None:
-        rig.register("w1", slow=3)
-        rig.hold("a")
-        rig.share("a", part("a", 1, (0, 9), limit_key="slow"))
-        assert [3] == [claimed.call.size for claimed in rig.claim_calls()]
-        rig.register("w2", slow=1)
-        assert [] == rig.claim_calls()
-        rig.register("w2", slow=5)
-        assert [2] == [claimed.call.size for claimed in rig.claim_calls()]
-
-    def test_a_run_by_name_needs_its_place_too(self, rig: Rig) -> None:
-        rig.register(slow=1)
-        rig.start("a", limit_key="slow")
-        rig.start("b", limit_key="slow")
-        assert ["a"] == rig.claim_ids(only=("a", "b"))
-        assert ("pending", 1) == (rig.run("b").status, rig.store.queue_depth())
-        rig.release("a")
-        assert ["a"] == rig.claim_ids(only=("a", "b"))
-
-
-class TestWorkers:
-    def test_a_worker_is_seen_by_its_peers(self, rig: Rig) -> None:
-        rig.do(RegisterWorker("w1", "here", 7, 100, "/tmp/lock", ()))
-        rig.do(RenewWorker("w1", 200, 3))
-        (worker,) = rig.store.list_workers()
-        now_us = rig.clock.now_us()
-        assert ("w1", "here", 7, now_us, now_us + 200, "/tmp/lock", 3) == (
-            *(worker.worker_id, worker.host, worker.pid, worker.started_at_us),
-            *(worker.valid_until_us, worker.lock_path, worker.free_slots),
-        )
-
-    def test_a_lease_is_valid_to_its_end(self, rig: Rig) -> None:
-        rig.hold("a")
-        rig.clock.advance(LEASE_US)
-        assert Reaped((), 0, 0) == rig.reap()
-        rig.clock.advance(1)
-        assert Reaped(("w1",), 1, 0) == rig.reap()
-
-    def test_a_renewed_lease_lasts_longer(self, rig: Rig) -> None:
-        rig.hold("a")
-        rig.clock.advance(LEASE_US)
-        assert Renewed(True) == rig.do(RenewWorker("w1", LEASE_US))
-        rig.clock.advance(LEASE_US)
-        assert Reaped((), 0, 0) == rig.reap()
-
-    def test_who_was_given_up_is_told_so(self, rig: Rig) -> None:
-        rig.register()
-        rig.reap("w1")
-        assert Renewed(False) == rig.do(RenewWorker("w1", LEASE_US))
-        rig.register()
-        assert Renewed(True) == rig.do(RenewWorker("w1", LEASE_US))
-
-    def test_what_a_dead_worker_held_is_ready_and_fenced(self, rig: Rig) -> None:
-        rig.hold("a")
-        rig.register("w2")
-        late = rig.rows("a", scheduled(1))
-        assert Reaped(("w1",), 1, 0) == rig.reap("w1", "nobody")
-        assert (None, 2) == (rig.run("a").owner, rig.run("a").epoch)
-        assert Fenced() == rig.do(Append("a", 1, late))
-        assert ["a"] == rig.claim_ids("w2")
-        assert ["w2"] == [worker.worker_id for worker in rig.store.list_workers()]
-
-    def test_what_a_dead_worker_carried_out_can_be_claimed_again(self, rig: Rig) -> None:
-        rig.hold("a")
-        rig.register("w2")
-        rig.share("a", call("a", 1), part("a", 2, (0, 3)), call("a", 3))
-        one, two, _ = rig.claim_calls("w2")
-        rig.finish(two.call, "w2", remaining=((1, 2),))
-        assert Reaped(("w2",), 0, 3) == rig.reap("w2")
-        assert [(1, -1, (), None), (2, 0, ((1, 2),), None), (3, -1, (), None)] == rig.shared("a")
-        assert not rig.finish(one.call, "w2")
-        assert [("a", 1, -1), ("a", 2, 0), ("a", 3, -1)] == rig.claim_places("w1")
-
-    def test_what_nobody_wants_dies_with_its_worker(self, rig: Rig) -> None:
-        rig.hold("a")
-        rig.register("w2")
-        rig.share("a", call("a", 1), call("a", 2))
-        rig.claim_calls("w2")
-        rig.append("a", scheduled(3), withdrawn=(1,))
-        assert Reaped(("w2",), 0, 1) == rig.reap("w2")
-        assert [(2, -1, (), None)] == rig.shared("a")
-
-    def test_the_living_keep_what_they_hold(self, rig: Rig) -> None:
-        rig.hold("a")
-        rig.hold("b", "w2")
-        rig.reap("w1")
-        assert ("w2", 1, 0) == (rig.run("b").owner, rig.run("b").epoch, rig.run("b").crashes)
-
-    def test_deaths_without_a_record_are_counted(self, rig: Rig) -> None:
-        """A run that kills whoever takes it must be seen."""
-        rig.hold("a")
-        counts = []
-        for _ in range(3):
-            rig.reap("w1")
-            counts.append(rig.run("a").crashes)
-            rig.register()
-            assert ["a"] == rig.claim_ids()
-        assert [1, 2, 3] == counts
-
-    def test_a_record_begins_the_count_anew(self, rig: Rig) -> None:
-        rig.hold("a")
-        rig.reap("w1")
-        rig.register()
-        rig.claim_runs()
-        rig.append("a", scheduled(1))
-        rig.reap("w1")
-        assert 1 == rig.run("a").crashes
-
-    @pytest.mark.parametrize("is_ended", [False, True])
-    def test_a_reaped_run_goes_on_wherever_it_was(self, rig: Rig, is_ended: bool) -> None:
-        """Also one that has ended, but whose calls go on: somebody has to record their outcomes."""
-        rig.hold("a")
-        if is_ended:
-            rig.append("a", status="failed", at_us=5)
-        rig.reap("w1")
-        rig.register("w2")
-        assert ["a"] == rig.claim_ids("w2")
 
 
 def replace_seq(shared: SharedCall, seq: int) -> SharedCall:

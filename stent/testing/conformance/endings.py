@@ -9,8 +9,8 @@ import pytest
 from stent.history.events import CallCompleted, CancelRequested, Event, RunCancelled, RunContinuedAsNew, SignalReceived
 from stent.history.operations import Append, Appended, Fenced, Release, Unread
 from stent.history.records import Message
-from tests.history.conformance import everything
-from tests.history.rig import Rig, call, cancel, completed, new_run, payload, scheduled, signal
+from stent.testing.conformance.rigging import Rig, call, cancel, completed, new_run, payload, scheduled, signal
+from stent.testing.conformance.runs import everything
 
 
 def continued() -> RunContinuedAsNew:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import time
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from stent.clock import ManualClock
+from stent.clock import SECOND_US, ManualClock, SystemClock
 from stent.codec import PLAIN_JSON, Payload
 from stent.history import wire
 from stent.history.events import CallScheduled, CancelRequested, Event, Role, RunCompleted, RunStarted, SignalReceived
@@ -40,6 +41,7 @@ from stent.history.wire import EventRow
 
 LEASE_US = 10_000_000
 NEWS_TIMEOUT_S = 5
+PAUSE_S = 0.001
 FUNCTIONS = frozenset({"shop.order", "shop.pay", "shop.ship"})
 ALL = Capabilities(FUNCTIONS)
 
@@ -213,20 +215,17 @@ class Rig:
 
     def settle(self) -> None:
         """Wait until the store listens to others, if it has to, and nothing is new to it."""
-        deadline = time.monotonic() + NEWS_TIMEOUT_S
-        news = getattr(self.store, "news", None)
-        while self.store.changed() or (news is not None and news.can_listen and not news.is_listening):
-            assert time.monotonic() < deadline, "it does not begin to listen"
-            time.sleep(0.001)
+        news = getattr(self.store, "news", None)  # what listens in the background, where a store has such a thing
+
+        def is_settled() -> bool:
+            listens = news is None or not news.can_listen or news.is_listening
+            return not self.store.changed() and listens
+
+        assert _soon(is_settled), "it does not begin to listen"
 
     def notices(self) -> bool:
         """Whether the store notices soon that others have written."""
-        deadline = time.monotonic() + NEWS_TIMEOUT_S
-        while not (has_changed := self.store.changed()) and hasattr(self.store, "news"):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.001)
-        return has_changed
+        return _soon(self.store.changed)
 
     def shared(self, run_id: str) -> list[tuple[int, int, tuple[tuple[int, int], ...], str | None]]:
         """What is offered of a run: (call, name of the part, items, who carries it out)."""
@@ -242,3 +241,14 @@ def call(run_id: str, number: int, function: str = "shop.pay", **more: Any) -> S
 def part(run_id: str, number: int, *items: tuple[int, int], **more: Any) -> SharedCall:
     """A part of a batch."""
     return SharedCall(run_id, number, 0, "shop.pay", items[0][0], tuple(items), **more)
+
+
+def _soon(is_so: Callable[[], bool]) -> bool:
+    """Whether something is so within a few seconds; asked again and again."""
+    clock, pause = SystemClock(), threading.Event()
+    deadline_us = clock.monotonic_us() + NEWS_TIMEOUT_S * SECOND_US
+    while not is_so():
+        if clock.monotonic_us() > deadline_us:
+            return False
+        pause.wait(PAUSE_S)
+    return True

@@ -11,7 +11,7 @@ from stent.errors import RunConflictError
 from stent.history.events import BatchItemsCompleted, CallFailed, RunContinuedAsNew
 from stent.history.operations import Append, Appended, Release
 from stent.history.records import Message, NewRun
-from tests.history.rig import Rig, cancel, completed, new_run, payload, scheduled, signal
+from stent.testing.conformance.rigging import Rig, cancel, completed, new_run, payload, scheduled, signal
 
 
 class TestTakenIds:
