@@ -9,6 +9,8 @@ from stent.history.options import Site
 
 _CACHE_LIMIT = 50_000  # places in code, not calls: reached only by programs that keep generating code
 
+PROGRAM_MARK = "__stent_program__"
+"""A module of Stent that has this name among its globals holds programs, in the place of a user's."""
 _OURS = frozenset({"stent", "asyncio", "contextlib"})
 
 _our_files: set[str] = set()
@@ -52,7 +54,7 @@ def is_ours(frame: FrameType) -> bool:
     if file in _our_files:
         return True
     module = frame.f_globals.get("__name__") or ""
-    if module.partition(".")[0] not in _OURS:
+    if module.partition(".")[0] not in _OURS or PROGRAM_MARK in frame.f_globals:
         return False
     if not file.startswith("<"):  # code without a file may be anybody's under the same name
         _our_files.add(file)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from stent.durable.function import Durable
 from stent.errors import OptionError
 from stent.ids import Generator
 from stent.inspect.portable import dumps
+from stent.testing.apart import apart
 from stent.testing.depth import wanted_schedules
 from stent.testing.doubles import Doubles, record_of
 from stent.testing.exhaustive import Redundant, next_schedule
@@ -22,7 +20,7 @@ from stent.testing.findings import Explored, Outcome, ScheduleError
 from stent.testing.play import Play
 from stent.testing.player import Played, Player
 from stent.testing.shrinking import smallest, stripped
-from stent.testing.stage import Failure, Program
+from stent.testing.stage import Failure, Program, failures_of
 
 FOLDER = Path(".stent")
 """Where the histories of failing schedules go, below the current folder."""
@@ -65,7 +63,7 @@ def explore(
     filled, and to replace them. The bodies of activities run, without real time. ScheduleError, an AssertionError, has
     the smallest schedule; its history is written to `save`, by default to a file in the folder .stent.
     """
-    program = Program(orchestrator, args, tuple(signals), _failures(failures), crashes, arrange)
+    program = Program(orchestrator, args, tuple(signals), failures_of(failures), crashes, arrange)
     record_of(orchestrator)
     if schedules is None:
         schedules = INTERLEAVINGS_AT_MOST if exhaustive else wanted_schedules.get() or SCHEDULES
@@ -73,19 +71,7 @@ def explore(
         raise OptionError(f"schedules={schedules}, crashes={crashes}", fix="from 1, and from 0")
     path = Path(save) if save is not None else FOLDER / f"{record_of(orchestrator).display_name}.json"
     search = _Search(program, invariant, path, schedules, seed, is_exhaustive=exhaustive)
-    if asyncio._get_running_loop() is None:
-        return search.run()
-    # An event loop runs here already: it is the test's, and waits for this one.
-    with ThreadPoolExecutor(1, "stent-explore") as thread:
-        return thread.submit(contextvars.copy_context().run, search.run).result()
-
-
-def _failures(
-    given: Sequence[Failure] | Mapping[Durable[..., Any], Sequence[Failure]],
-) -> tuple[tuple[str | None, Failure], ...]:
-    if isinstance(given, Mapping):
-        return tuple((record_of(function).name, error) for function, errors in given.items() for error in errors)
-    return tuple((None, error) for error in given)
+    return apart(search.run)
 
 
 class _Search:

@@ -7,7 +7,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -16,7 +16,7 @@ from stent.durable.function import Durable
 from stent.history.events import Event
 from stent.registry import display_name
 from stent.result import Result
-from stent.testing.doubles import Doubles
+from stent.testing.doubles import Doubles, record_of
 from stent.worker.slots import Attempt
 
 START_US = 1_767_225_600 * SECOND_US  # 2026-01-01 UTC
@@ -42,6 +42,15 @@ class Program:
     """What the activity of a name (any of them, without one) may raise."""
     crashes: int = 1
     arrange: Callable[[Doubles], object] | None = None
+
+
+def failures_of(
+    given: Sequence[Failure] | Mapping[Durable[..., Any], Sequence[Failure]],
+) -> tuple[tuple[str | None, Failure], ...]:
+    """What may be raised, each with the name of the activity that may raise it, if it is not for all."""
+    if isinstance(given, Mapping):
+        return tuple((record_of(function).name, error) for function, errors in given.items() for error in errors)
+    return tuple((None, error) for error in given)
 
 
 @dataclass(slots=True, eq=False)
@@ -135,4 +144,4 @@ def call_text(attempt: Attempt) -> str:
     return f"{display_name(attempt.function.name)} (call {attempt.call}{item}{again})"
 
 
-__all__ = ["START_US", "Failure", "Held", "NeedsEngine", "Program", "Stage", "WrongError"]
+__all__ = ["START_US", "Failure", "Held", "NeedsEngine", "Program", "Stage", "WrongError", "failures_of"]

@@ -38,7 +38,7 @@ from stent.history.events import (
     TimerStarted,
 )
 from stent.history.fold import RUN_MOVES, TERMINAL_STATUS, IllegalMove, RunState, fold
-from tests.history.valid_histories import NOTHING, Model, histories
+from stent.testing.strategies.histories import NOTHING, Model, modelled_histories
 
 KINDS = sorted(EVENT_CODES, key=lambda kind: EVENT_CODES[kind])
 
@@ -297,7 +297,7 @@ def test_what_an_end_leaves_open(kind: type[Event]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(histories())
+@given(modelled_histories())
 def test_what_is_open_is_what_was_scheduled_and_not_settled(model: Model) -> None:
     state = fold(model.events)
     assert model.calls == {number: call.attempt for number, call in state.calls.items()}
@@ -309,7 +309,7 @@ def test_what_is_open_is_what_was_scheduled_and_not_settled(model: Model) -> Non
 
 
 @settings(max_examples=60, deadline=None)
-@given(histories())
+@given(modelled_histories())
 def test_the_next_time_is_the_earliest_of_all(model: Model) -> None:
     dues = [*model.retries.values()]
     if model.status == "running":
@@ -318,7 +318,7 @@ def test_the_next_time_is_the_earliest_of_all(model: Model) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(histories())
+@given(modelled_histories())
 def test_a_fold_in_pieces_is_the_same_fold(model: Model) -> None:
     whole = seen(fold(model.events))
     for cut in range(len(model.events) + 1):
@@ -329,7 +329,7 @@ def test_a_fold_in_pieces_is_the_same_fold(model: Model) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(histories())
+@given(modelled_histories())
 def test_an_event_taken_out_is_noticed(model: Model) -> None:
     for cut in range(len(model.events) - 1):
         with pytest.raises(IllegalMove):

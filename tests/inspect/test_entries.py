@@ -29,7 +29,7 @@ from stent.history.events import (
     TimerStarted,
 )
 from stent.inspect.entries import Entry, entries_of
-from tests.history.valid_histories import Model, histories
+from stent.testing.strategies.histories import Model, modelled_histories
 from tests.inspect.literals import SECOND_US, SITE, START_US, at, call, error, history, payload, start
 
 DONE = payload(None)
@@ -187,7 +187,7 @@ def test_a_call_that_became_a_run_says_which() -> None:
 
 
 @pytest.mark.slow
-@given(histories())
+@given(modelled_histories())
 def test_every_call_of_every_history_has_just_one_entry(model: Model) -> None:
     def calls(entries: Sequence[Entry]) -> list[int]:
         own = [entry.call for entry in entries if entry.call is not None]

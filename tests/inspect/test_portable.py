@@ -25,7 +25,7 @@ from stent.history.events import (
     TimerStarted,
 )
 from stent.inspect.portable import dump, dumps, load, loads
-from tests.history.valid_histories import histories
+from stent.testing.strategies.histories import modelled_histories
 
 HISTORY: list[Event] = [
     RunStarted(1, 100, "order-1", "shop:order", Payload(1, b"[42]"), "orchestrator", version="v2"),
@@ -58,7 +58,7 @@ anything = st.builds(Payload, st.integers(1, 4), st.binary(max_size=20))
 @st.composite
 def filled(draw: st.DrawFn) -> list[Event]:
     """A valid history with payloads of every kind, readable and not."""
-    return [with_payload(event, draw(plain | loose | anything)) for event in draw(histories()).events]
+    return [with_payload(event, draw(plain | loose | anything)) for event in draw(modelled_histories()).events]
 
 
 def with_payload(event: Event, payload: Payload) -> Event:

@@ -37,7 +37,7 @@ from stent.history.events import (
 )
 from stent.history.records import Outline
 from stent.inspect.shapes import shape_of
-from tests.history.valid_histories import Model, histories
+from stent.testing.strategies.histories import Model, modelled_histories
 
 ONE, TWO = Payload(1, b"1"), Payload(1, b"2")
 STARTED = RunStarted(1, 5, "run", "f", ONE, "orchestrator")
@@ -129,7 +129,7 @@ def test_a_damaged_body_has_a_shape_of_its_own(body: str) -> None:
     assert shape_of([row]) != shape(TimerStarted(2, 5, 1, 100))
 
 
-@given(histories())
+@given(modelled_histories())
 def test_each_event_that_a_replay_looks_at_counts(model: Model) -> None:
     passed_over = (CallAttemptFailed, CallPromoted, DeadlineSet)
     whole = outlines(model.events)

@@ -24,7 +24,7 @@ from stent.history.events import (
 )
 from stent.history.records import InboxRow, LoadedRun, Message, RunRow, SharedCall, SharedRow, WorkerRow
 from stent.inspect.waiting import Surroundings, signals_waited_for, why
-from tests.history.valid_histories import Model, histories
+from stent.testing.strategies.histories import Model, modelled_histories
 from tests.inspect.literals import SECOND_US, SITE, START_US, at, call, error, history, payload, start
 
 NOW_US = START_US + 100 * SECOND_US
@@ -207,7 +207,7 @@ def test_messages_answer_the_oldest_wait_of_their_name() -> None:
 
 
 @pytest.mark.slow
-@given(histories())
+@given(modelled_histories())
 def test_every_history_has_an_explanation(model: Model) -> None:
     status: Any = model.status
     assert why(LoadedRun(replace(RUN, status=status), (), (), ()), model.events, around((ALIVE,)))

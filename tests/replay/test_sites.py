@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stent.history.events import Site
-from stent.replay.sites import calling_site, file_of, is_ours, site_of
+from stent.replay.sites import PROGRAM_MARK, calling_site, file_of, is_ours, site_of
 
 
 def code_in(file: str) -> CodeType:
@@ -73,3 +73,14 @@ def test_a_module_that_only_begins_like_ours_is_the_users(module: str) -> None:
 
 def test_code_without_a_file_is_whosever_module_it_is_in() -> None:
     assert [True, False] == [is_ours(frame_of(module)) for module in ("stent.orders", "shop.orders")]
+
+
+@pytest.mark.parametrize(("is_marked", "expected"), [(True, False), (False, True)])
+def test_a_module_of_ours_that_holds_programs_is_not_ours(is_marked: bool, expected: bool) -> None:
+    """It says so by a name; what is called there is called by a program."""
+    file = f"/site-packages/stent/testing/marked_{is_marked}.py"
+    known: dict[str, Any] = {"sys": sys, "__name__": "stent.testing.marked"}
+    if is_marked:
+        known[PROGRAM_MARK] = True
+    exec(compile("frame = sys._getframe()", file, "exec"), known)
+    assert expected == is_ours(known["frame"])

@@ -1,13 +1,18 @@
-"""Histories that can happen, made by chance from a small model of what is open."""
+"""Histories that can happen, made by chance from a small model of what is open.
+
+Rule of this file: the model keeps what is open in the plainest way, apart from the fold that does it for the engine, so
+that the one can be held against the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hypothesis import strategies as st
 
-from stent.codec import Payload
+from stent.codec import Payload, encode_exception, join
 from stent.history.events import (
     BatchItemsCompleted,
     BatchScheduled,
@@ -34,14 +39,32 @@ from stent.history.events import (
     TimerStarted,
     ranges_of,
 )
+from stent.registry import default_registry
+from stent.testing.strategies.values import payloads, scalars
 
+EVENTS_AT_MOST = 25
 NOTHING = Payload(1, b"null")
+ERRORS = (ValueError, KeyError, ConnectionError, TimeoutError)
+
+
+@dataclass
+class Contents:
+    """What the user data in events is drawn from."""
+
+    value: st.SearchStrategy[Payload]
+    arguments: st.SearchStrategy[Payload]
+    error: st.SearchStrategy[Payload]
+
+    def many(self, draw: st.DrawFn, each: st.SearchStrategy[Payload], count: int) -> Payload:
+        """Those of many items in one document."""
+        return join([draw(each) for _ in range(count)])
 
 
 @dataclass
 class Model:
     """What is open, kept in the plainest way."""
 
+    contents: Contents
     events: list[Event] = field(default_factory=list)
     calls: dict[int, int] = field(default_factory=dict)  # call -> attempt
     batches: dict[int, set[int]] = field(default_factory=dict)  # call -> open items
@@ -65,12 +88,38 @@ class Model:
         self.retries.pop((call, None), None)
 
 
+def histories(
+    *,
+    function: str = "shop:order",
+    values: st.SearchStrategy[Any] | None = None,
+    max_events: int = EVENTS_AT_MOST,
+) -> st.SearchStrategy[list[Event]]:
+    """Histories of an orchestrator that could be recorded: every type of event, and nothing that cannot follow.
+
+    They fit no program: `recordings` gives those of one. `values` are what calls take and give, and signals bring;
+    plain scalars by default. Times are microseconds. Failing examples shrink to few events.
+    """
+    value = payloads(values) if values is not None else payloads(scalars())
+    arguments = payloads(st.lists(values if values is not None else scalars(), max_size=3))
+    errors = st.builds(_error, st.sampled_from(ERRORS), st.text(max_size=8))
+    return modelled_histories(Contents(value, arguments, errors), function, max_events).map(lambda model: model.events)
+
+
+def _error(kind: type[Exception], text: str) -> Payload:
+    return encode_exception(kind(text), default_registry.types)
+
+
+EMPTY = Contents(st.just(NOTHING), st.just(NOTHING), st.just(NOTHING))
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> Model:
+def modelled_histories(
+    draw: st.DrawFn, contents: Contents = EMPTY, function: str = "f", max_events: int = EVENTS_AT_MOST
+) -> Model:
     """A valid history of an orchestrator, and what is open after it."""
-    model = Model()
-    model.add(RunStarted(0, 0, "run", "f", NOTHING, "orchestrator"))
-    for _ in range(draw(st.integers(0, 25))):
+    model = Model(contents)
+    model.add(RunStarted(0, 0, "run", function, draw(contents.arguments), "orchestrator"))
+    for _ in range(draw(st.integers(0, max_events))):
         model.now_us += draw(st.integers(0, 50))
         moves = [move for move in MOVES if is_possible(move, model)]
         if not moves:
@@ -89,14 +138,15 @@ def is_possible(move: Move, model: Model) -> bool:
 def schedule_call(model: Model, draw: st.DrawFn) -> None:
     call = model.number(draw(st.integers(1, 2)))
     model.calls[call] = 1
-    model.add(CallScheduled(0, 0, call, "g", NOTHING, "activity"))
+    model.add(CallScheduled(0, 0, call, "g", draw(model.contents.arguments), "activity"))
 
 
 def schedule_batch(model: Model, draw: st.DrawFn) -> None:
     call = model.number()
     count = draw(st.integers(1, 5))
     model.batches[call] = set(range(count))
-    model.add(BatchScheduled(0, 0, call, "g", count, NOTHING, "activity"))
+    items = model.contents.many(draw, model.contents.arguments, count)
+    model.add(BatchScheduled(0, 0, call, "g", count, items, "activity"))
 
 
 def start_timer(model: Model, draw: st.DrawFn) -> None:
@@ -108,7 +158,7 @@ def start_timer(model: Model, draw: st.DrawFn) -> None:
 def fail_attempt(model: Model, draw: st.DrawFn) -> None:
     call = draw(st.sampled_from(sorted(model.calls)))
     model.retries[call, None] = model.now_us + 7
-    model.add(CallAttemptFailed(0, 0, call, model.calls[call], model.now_us + 7, NOTHING))
+    model.add(CallAttemptFailed(0, 0, call, model.calls[call], model.now_us + 7, draw(model.contents.error)))
     model.calls[call] += 1
 
 
@@ -116,7 +166,7 @@ def fail_item(model: Model, draw: st.DrawFn) -> None:
     call = draw(st.sampled_from(sorted(model.batches)))
     item = draw(st.sampled_from(sorted(model.batches[call])))
     model.retries[call, item] = model.now_us + 9
-    model.add(CallAttemptFailed(0, 0, call, 1, model.now_us + 9, NOTHING, item))
+    model.add(CallAttemptFailed(0, 0, call, 1, model.now_us + 9, draw(model.contents.error), item))
 
 
 def promote_call(model: Model, draw: st.DrawFn) -> None:
@@ -125,9 +175,11 @@ def promote_call(model: Model, draw: st.DrawFn) -> None:
 
 def complete_call(model: Model, draw: st.DrawFn) -> None:
     call = draw(st.sampled_from(sorted(model.calls)))
-    kind = draw(st.sampled_from([CallCompleted, CallFailed]))
     model.settle(call)
-    model.add(kind(0, 0, call, NOTHING))
+    if draw(st.booleans()):
+        model.add(CallFailed(0, 0, call, draw(model.contents.error)))
+    else:
+        model.add(CallCompleted(0, 0, call, draw(model.contents.value)))
 
 
 def complete_items(model: Model, draw: st.DrawFn) -> None:
@@ -139,7 +191,8 @@ def complete_items(model: Model, draw: st.DrawFn) -> None:
         model.retries.pop((call, item), None)
     if not left:
         del model.batches[call]
-    model.add(BatchItemsCompleted(0, 0, call, ranges_of(items), NOTHING))
+    results = model.contents.many(draw, model.contents.value, len(items))
+    model.add(BatchItemsCompleted(0, 0, call, ranges_of(items), results))
 
 
 def cancel_call(model: Model, draw: st.DrawFn) -> None:
@@ -170,7 +223,7 @@ def await_signal(model: Model, draw: st.DrawFn) -> None:
 
 def receive_signal(model: Model, draw: st.DrawFn) -> None:
     key = draw(st.sampled_from([None, f"key-{len(model.events)}"]))
-    model.add(SignalReceived(0, 0, "news", NOTHING, key))
+    model.add(SignalReceived(0, 0, "news", draw(model.contents.value), key))
 
 
 def record_patch(model: Model, draw: st.DrawFn) -> None:
@@ -188,12 +241,12 @@ def request_cancel(model: Model, draw: st.DrawFn) -> None:
     model.add(CancelRequested(0, 0, "enough"))
 
 
-ENDS: dict[str, Event] = {
-    "completed": RunCompleted(0, 0, NOTHING),
-    "continued": RunContinuedAsNew(0, 0, "next", NOTHING),
-    "failed": RunFailed(0, 0, NOTHING),
-    "cancelled": RunCancelled(0, 0),
-    "timed_out": RunTimedOut(0, 0, 5),
+ENDS: dict[str, Callable[[Contents, st.DrawFn], Event]] = {
+    "completed": lambda contents, draw: RunCompleted(0, 0, draw(contents.value)),
+    "continued": lambda contents, draw: RunContinuedAsNew(0, 0, "next", draw(contents.arguments)),
+    "failed": lambda contents, draw: RunFailed(0, 0, draw(contents.error)),
+    "cancelled": lambda contents, draw: RunCancelled(0, 0),
+    "timed_out": lambda contents, draw: RunTimedOut(0, 0, 5),
 }
 
 
@@ -206,7 +259,7 @@ def end(model: Model, draw: st.DrawFn) -> None:
         model.calls.clear()
         model.batches.clear()
         model.retries.clear()
-    model.add(ENDS[name])
+    model.add(ENDS[name](model.contents, draw))
 
 
 Move = Callable[[Model, st.DrawFn], None]
