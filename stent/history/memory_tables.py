@@ -180,9 +180,7 @@ def read_rows(tables: Tables, run_id: str, after_seq: int, limit: int | None) ->
 def read_outlines(tables: Tables, run_ids: Sequence[str]) -> dict[str, list[Outline]]:
     found = ((run_id, tables.histories.get(run_id)) for run_id in run_ids)
     return {
-        run_id: [Outline(run_id, row.code, row.version, row.call, row.body) for row in rows]
-        for run_id, rows in found
-        if rows
+        run_id: [(run_id, row.code, row.version, row.call, row.body) for row in rows] for run_id, rows in found if rows
     }
 
 

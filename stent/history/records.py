@@ -6,7 +6,7 @@ Times are UTC microseconds. `None` for a time means it has not happened.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TypeAlias
 
 from stent.errors import SchemaVersionError
 from stent.history.events import CallOptions, Event, Role
@@ -16,6 +16,12 @@ from stent.history.wire import EventRow
 TERMINAL_STATUSES: frozenset[Status] = frozenset({"completed", "failed", "timed_out", "cancelled"})
 RETRY_NAMES = -2
 """Retried parts are named by this number minus their first item."""
+
+Outline: TypeAlias = tuple[str, int, int, int | None, str | None]
+"""What an event's row says without user data, time and hash: run id, code, version, call and body.
+
+As drivers give it: there is one for each event of a database, and making anything of it takes longer than reading it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +171,6 @@ class LoadedRun:
     rows: tuple[EventRow, ...]
     inbox: tuple[InboxRow, ...]
     shared: tuple[SharedRow, ...]
-
-
-class Outline(NamedTuple):
-    """What an event's row says without user data, time and hash. A tuple, for a history has many."""
-
-    run_id: str
-    code: int
-    version: int
-    call: int | None
-    body: str | None
 
 
 @dataclass(frozen=True, slots=True)

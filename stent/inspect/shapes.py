@@ -53,7 +53,7 @@ def shape_of(history: Iterable[Outline]) -> bytes:
     for _, code, version, call, body in history:
         if code in _PASSED_OVER:
             continue
-        if body is not None and code in _NAMES:
+        if body is not None and code in _MARKS:
             for mark in _MARKS[code]:
                 if mark in body:  # rare, but for the first event
                     body = _without(body, _NAMES[code])

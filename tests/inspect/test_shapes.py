@@ -50,7 +50,7 @@ def shape(*events: Event) -> bytes:
 
 def outlines(events: Sequence[Event]) -> list[Outline]:
     rows = [wire.encode(event, "run", 0, b"") for event in events]
-    return [Outline(row.run_id, row.code, row.version, row.call, row.body) for row in rows]
+    return [(row.run_id, row.code, row.version, row.call, row.body) for row in rows]
 
 
 def other(event: Event, **changed: Any) -> tuple[Event, Event]:
@@ -125,7 +125,7 @@ def test_what_a_replay_passes_over_is_not(event: Event) -> None:
 @pytest.mark.parametrize("body", ['{"due_us":', '["due_us":1]', '{"due_us":' + "[" * 100_000, '["\\"due_us\\":"]'])
 def test_a_damaged_body_has_a_shape_of_its_own(body: str) -> None:
     """It is replayed then, which says what is wrong with it."""
-    row = Outline("run", 40, 1, 1, body)
+    row: Outline = ("run", 40, 1, 1, body)
     assert shape_of([row]) != shape(TimerStarted(2, 5, 1, 100))
 
 

@@ -110,7 +110,7 @@ def test_a_store_that_breaks_one_is_found_out(run: Run, fault: str, monkeypatch:
 def test_a_failure_shows_what_was_compared(run: Run) -> None:
     """The modules of the suite are rewritten by pytest as test files are."""
     done = run(WRONG["a question"][0], "-k", "without_their_data")
-    assert "Outline(run_id=" in done.stdout.str()
+    assert "Left contains one more item: ('b', 20, 1, 7, " in done.stdout.str()
 
 
 def test_every_test_of_the_suite_is_at_the_door() -> None:

@@ -1,7 +1,7 @@
 """Outlines of many histories at once: the one question whose answer is as long as the database is large.
 
-Rule of this file: rows come from the driver as they are and are checked column by column, for making and checking them
-one by one took twice as long as reading them (2026-11, SQLite: 240 us a history of 42 events, then 120).
+Rule of this file: rows come from the driver as they are, are checked column by column, and stay as they are. A history
+of 42 events took 240 us as rows of SQLAlchemy, checked one by one, and takes 90 so (2026-11, SQLite, a busy machine).
 """
 
 from __future__ import annotations

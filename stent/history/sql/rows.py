@@ -193,10 +193,10 @@ def event_row(row: Row, large: bytes | None = None) -> EventRow:
     return _new(EventRow, columns)
 
 
-def outlines(found: Sequence[tuple[Any, ...]]) -> list[Outline]:
-    """From OUTLINE_COLUMNS, many of them."""
+def outlines(found: Sequence[Any]) -> Sequence[Outline]:
+    """From OUTLINE_COLUMNS, many of them: as they are, once they were looked at."""
     cells.check_all(_OUTLINE_KINDS, found, "an event")
-    return [_new(Outline, row) for row in found]
+    return found
 
 
 def ready_values(call: SharedCall, kind: int, now_us: int, claimed_by: str | None = None) -> tuple[Any, ...]:

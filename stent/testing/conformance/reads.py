@@ -10,7 +10,7 @@ import pytest
 from stent.history import wire
 from stent.history.events import CallCompleted, CallScheduled, RunContinuedAsNew, RunFailed
 from stent.history.operations import Appended, Capabilities, Release, StartRun
-from stent.history.records import Glance, Outline, RunFilter
+from stent.history.records import Glance, RunFilter
 from stent.testing.conformance.rigging import (
     ALL,
     FUNCTIONS,
@@ -161,7 +161,7 @@ class TestReadingHistories:
         assert {"a", "b"} == set(found)
         for run_id, outlines in found.items():
             rows = rig.store.read_rows(run_id)
-            assert [Outline(run_id, row.code, row.version, row.call, row.body) for row in rows] == outlines
+            assert [(run_id, row.code, row.version, row.call, row.body) for row in rows] == outlines
         assert {} == rig.store.read_outlines([])
 
     def test_a_run_that_is_not_there(self, rig: Rig) -> None:
