@@ -11,6 +11,8 @@ import os
 
 from stent import Stent
 
+__stent_program__ = True  # its lines are the user's here: they are what a demo shows
+
 LEDGER_VARIABLE = "STENT_DEMO_LEDGER"
 DOWNLOAD_S = 0.15
 PROCESS_S = 0.25

@@ -60,4 +60,4 @@ def test_commands_that_look_at_all_runs_read_them_in_pages(shop: Cli, monkeypatc
     at_once = data(shop("replay", "--all", "--app", APP, "--json"))
     monkeypatch.setattr(session, "RUNS_A_PAGE", 2)
     assert at_once == data(shop("replay", "--all", "--app", APP, "--json"))
-    assert 4 == len(at_once)
+    assert 4 == at_once["histories"]
