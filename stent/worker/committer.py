@@ -2,8 +2,8 @@
 
 Rules of this file:
 - operations of one caller are applied in the order in which they were submitted;
-- a large batch is answered in two halves, the second when the first has had its turn: their next writes then come one
-  after the other, so that neither the event loop nor the disk waits for the other;
+- a large batch is answered in two halves, the second when what the first has led to is taken to be written: then the
+  loop works on one half while the other is written, and neither waits for the other;
 - a submission is answered exactly once, on the loop that submitted it: with its outcome, or with an error;
 - while the store cannot be written (disk full, locked, unreachable, migrated to a version that this Stent does not
   know) nothing is lost: the batch is tried again with growing pauses until it succeeds or the committer is closed;
@@ -29,7 +29,8 @@ log = get_logger(__name__)
 Answer: TypeAlias = Callable[[Any, BaseException | None], None]
 
 MAX_BATCH = 512  # operations a transaction: a longer one makes everybody behind it wait
-IN_HALVES_FROM = 16  # from here on a batch is answered in halves: while one is written, the event loop has the other
+IN_HALVES_FROM = 16  # from here on a batch is answered in halves: smaller ones would be written too often
+PATIENCE_S = 0.0002  # for each answer of a first half, until the second is told in any case: twice what a turn takes
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 2.0
 MIN_CHORE_WAIT_S = 0.001
@@ -79,6 +80,8 @@ class Committer:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._chores: tuple[Chore, ...] = ()
+        self._kept: list[tuple[_Submission, Outcome | None]] = []
+        """The second half of what was written last, not answered yet."""
         self.commit_count = 0
         self.uncertain_count = 0
         """Commits that failed in a way which leaves open whether they were applied."""
@@ -179,7 +182,7 @@ class Committer:
         """Wait for submissions or a chore, then take all that are there."""
         batch: list[_Submission] = []
         try:
-            found = self._queue.get(timeout=self._wait_s())
+            found = self._first_found()
             while found != "end":
                 batch += found
                 if len(batch) >= MAX_BATCH:
@@ -188,6 +191,16 @@ class Committer:
         except queue.Empty:
             return batch, False
         return batch, True
+
+    def _first_found(self) -> list[_Submission] | Literal["end"]:
+        """What comes next, and with it, or when it keeps one waiting, the answers that were kept."""
+        if not self._kept:
+            return self._queue.get(timeout=self._wait_s())
+        kept, self._kept = self._kept, []
+        try:
+            return self._queue.get(timeout=PATIENCE_S * len(kept))
+        finally:
+            _answer_all(kept, None)
 
     def _wait_s(self) -> float | None:
         chores = self._chores
@@ -213,12 +226,16 @@ class Committer:
         except Exception as error:  # border: whatever the driver raises is somebody's answer
             if len(batch) == 1:
                 log.error("commit_failed", error=repr(error), operation=type(batch[0].operation).__name__)
-                _answer_all(batch, [None], error)
+                _answer_all([(batch[0], None)], error)
                 return
             for submission in batch:
                 self._write([submission])
             return
-        _answer_all(batch, outcomes, None, in_halves=len(batch) >= IN_HALVES_FROM and self._queue.empty())
+        answers = list(zip(batch, outcomes, strict=True))
+        if len(answers) >= IN_HALVES_FROM and self._queue.empty():
+            half = (len(answers) + 1) // 2
+            answers, self._kept = answers[:half], answers[half:]
+        _answer_all(answers, None)
 
     def _commit(self, operations: Sequence[Operation]) -> list[Outcome]:
         pause_s = FIRST_PAUSE_S
@@ -238,36 +255,23 @@ class Committer:
                 return outcomes
 
 
-def _answer_all(
-    batch: Sequence[_Submission],
-    outcomes: Sequence[Outcome | None],
-    error: BaseException | None,
-    *,
-    in_halves: bool = False,
-) -> None:
+def _answer_all(answers: Sequence[tuple[_Submission, Outcome | None]], error: BaseException | None) -> None:
     """Hand the outcomes over, with one wake-up a loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Answer, Outcome | None]]] = {}
-    for submission, outcome in zip(batch, outcomes, strict=True):
+    for submission, outcome in answers:
         by_loop.setdefault(submission.loop, []).append((submission.answer, outcome))
-    for loop, answers in by_loop.items():
+    for loop, told in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_call_answers, loop, answers, error, len(answers) // 2 if in_halves else 0)
+            loop.call_soon_threadsafe(_call_answers, loop, told, error)
         except RuntimeError:
             continue  # that loop is closed: nobody is left to be told
 
 
 def _call_answers(
-    loop: asyncio.AbstractEventLoop,
-    answers: Sequence[tuple[Answer, Outcome | None]],
-    error: BaseException | None,
-    later: int = 0,
+    loop: asyncio.AbstractEventLoop, answers: Sequence[tuple[Answer, Outcome | None]], error: BaseException | None
 ) -> None:
-    """Call them; the last `later` of them when what the others bring about has had its turn."""
-    now = answers[:-later] if later else answers
-    for answer, outcome in now:
+    for answer, outcome in answers:
         try:
             answer(outcome, error)
         except Exception as failure:  # border: one caller's fault must not keep the others from their answers
             loop.call_exception_handler({"message": "an answer to a commit failed", "exception": failure})
-    if later:
-        loop.call_soon(_call_answers, loop, answers[-later:], error)

@@ -295,6 +295,22 @@ async def test_what_the_first_half_of_a_large_batch_brings_about_is_written_whil
     ] == seen
 
 
+async def test_the_second_half_is_answered_also_if_the_first_leads_to_nothing(
+    writer: FakeWriter, committer: Committer
+) -> None:
+    waits = [committer.commit(operation(number)) for number in range(2 * IN_HALVES_FROM)]
+    assert [Renewed(True)] * len(waits) == await asyncio.wait_for(asyncio.gather(*waits), 10)
+    assert 1 == len(writer.batches)
+
+
+async def test_the_second_half_is_answered_also_at_the_end(writer: FakeWriter) -> None:
+    committer = Committer(writer, SystemClock())
+    waits = [committer.commit(operation(number)) for number in range(2 * IN_HALVES_FROM)]
+    await asyncio.sleep(0)  # handed over
+    await asyncio.to_thread(committer.close)
+    assert [Renewed(True)] * len(waits) == await asyncio.wait_for(asyncio.gather(*waits), 10)
+
+
 async def test_cancelling_the_wait_does_not_undo_the_operation(writer: FakeWriter, committer: Committer) -> None:
     first = await busy(writer, committer)
     committer.commit(operation("a")).cancel()
