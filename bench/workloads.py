@@ -74,6 +74,8 @@ class Counted:
             case "COMMIT":
                 self.commits += 1
                 self._is_in_transaction = False
+            case "ROLLBACK":
+                self._is_in_transaction = False
             case _:
                 self.statements += 1
                 is_write = any(word in statement for word in ("INSERT", "UPDATE", "DELETE"))
