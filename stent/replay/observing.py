@@ -1,4 +1,7 @@
-"""Two ways to see every call of a turn: `sys.monitoring` from Python 3.12 on, `sys.setprofile` on 3.11.
+"""Two ways to see every call of a turn: `sys.setprofile` and, from Python 3.12 on, `sys.monitoring`.
+
+The latter is for where somebody else's profiler is there already: CPython 3.12.1 and 3.13.0 were seen to die of a
+segmentation fault in a callback of it, while a module was imported that used the first argument of a call.
 
 Rules of this file:
 - a call is seen before it is carried out; what `on_use` raises takes its place;
@@ -32,11 +35,12 @@ _TOOL = "stent"
 
 def observe(turn: Callable[[], None], forbidden: Forbidden, on_use: OnUse) -> None:
     """Run a turn. Where nobody can see its calls, because others do, it is run all the same."""
+    if sys.getprofile() is None:
+        _profiled(turn, forbidden, on_use)
+        return
     tool = _take_tool()
     if tool is not None:
         _monitored(turn, forbidden, on_use, tool)
-    elif sys.getprofile() is None:
-        _profiled(turn, forbidden, on_use)
     else:
         turn()
 
@@ -89,7 +93,7 @@ def _monitored(turn: Callable[[], None], forbidden: Forbidden, on_use: OnUse, to
         codes.append(code)
         _monitoring.set_local_events(tool, code, events.CALL)
 
-    def on_call(code: CodeType, place: int, called: Any, first: Any) -> None:
+    def on_call(code: CodeType, place: int, called: Any, _first: Any) -> None:
         kind = called.__class__
         if kind is FunctionType or kind is MethodType:
             return  # they tell themselves
@@ -101,7 +105,7 @@ def _monitored(turn: Callable[[], None], forbidden: Forbidden, on_use: OnUse, to
                 return
         elif kind is not functools.partial:
             return
-        use = forbidden.use_of_builtin(_as_bound(called_in_the_end(called), first), code, place)
+        use = forbidden.use_of_builtin(called_in_the_end(called), code, place)
         if use is not None:
             frame = sys._getframe(1)
             if _is_within(frame, outermost):
@@ -139,13 +143,6 @@ def _take_tool() -> int | None:
                 continue
             return tool
     return None
-
-
-def _as_bound(called: Any, first: Any) -> Any:
-    """A method of a class made in C, as it would be if it had been asked of its object."""
-    if called.__class__ is MethodDescriptorType and issubclass(type(first), called.__objclass__):
-        return called.__get__(first)
-    return called
 
 
 def _is_within(frame: FrameType | None, outermost: int) -> bool:

@@ -17,7 +17,7 @@ import pytest
 
 from stent.replay.observing import TOOL_IDS, observe
 from stent.replay.uses import Forbidden, Use
-from tests.replay.ways import WAYS, monitoring, observed_by
+from tests.replay.ways import WAYS, monitoring, observed_by, somebodys_profiler
 
 only_with_monitoring = pytest.mark.skipif(monitoring is None, reason="sys.monitoring is from Python 3.12 on")
 
@@ -147,9 +147,9 @@ def test_nothing_is_left_when_a_turn_is_over(turn: Callable[[], None], way: str)
         try:
             turn()
         finally:
-            assert (monitoring is not None and way == "monitoring") == (sys.getprofile() is None), "it was observed"
+            assert (way == "monitoring") == (sys.getprofile() is somebodys_profiler), "it was observed"
 
-    with observed_by("profile" if way == "profile" else "monitoring"):
+    with observed_by(way):
         forbidden = Forbidden()
         forbidden.learn()
         try:
@@ -208,8 +208,13 @@ def test_where_everybody_elses_tools_are_in_the_way_the_turn_is_run_all_the_same
     def profiler(_frame: FrameType, _event: str, _argument: Any) -> None: ...
 
     before = sys.getprofile()
+    taken = TOOL_IDS if monitoring is not None else ()
+    for tool in taken:
+        monitoring.use_tool_id(tool, "somebody's")
     sys.setprofile(profiler)
     try:
         assert [] == uses_of(lambda: hidden(time, "time")(), "profile")
     finally:
         sys.setprofile(before)
+        for tool in taken:
+            monitoring.free_tool_id(tool)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
-
-from stent.replay.observing import TOOL_IDS
 
 monitoring: Any = getattr(sys, "monitoring", None)
 WAYS = ("profile",) if monitoring is None else ("profile", "monitoring")
@@ -15,12 +14,14 @@ WAYS = ("profile",) if monitoring is None else ("profile", "monitoring")
 
 @contextmanager
 def observed_by(way: str) -> Iterator[None]:
-    """A turn takes this way in the block: a profiler is for where all tools of `sys.monitoring` are somebody's."""
-    taken = TOOL_IDS if way == "profile" and monitoring is not None else ()
-    for tool in taken:
-        monitoring.use_tool_id(tool, "somebody's")
+    """A turn takes this way in the block: `sys.monitoring` is for where a profiler is somebody's."""
+    before = sys.getprofile()
+    if way == "monitoring":
+        sys.setprofile(somebodys_profiler)
     try:
         yield
     finally:
-        for tool in taken:
-            monitoring.free_tool_id(tool)
+        sys.setprofile(before)
+
+
+def somebodys_profiler(_frame: FrameType, _event: str, _argument: Any) -> None: ...
