@@ -119,13 +119,11 @@ class Client:
     async def _start(
         self, link: Link, run_id: str, function: Function, arguments: Payload, options: StartOptions
     ) -> bool:
-        started = self._first_event(run_id, function, arguments, options)
-        due_us = started.at_us + options.delay_us if options.delay_us else None
-        run = new_run(started, function, self._ids.token(), due_us=due_us)
+        started, run = self._new_run(run_id, function, arguments, options)
         taken = link.holder_for(run)
         if taken is None:
             outcome = await link.commit(StartRun(run))
-            link.wake(due_us)
+            link.wake(run.due_us)
         else:
             outcome = await _start_held(link, run, started, *taken)
         if not outcome.created:
@@ -137,20 +135,21 @@ class Client:
         self, link: Link, run_id: str, function: Function, arguments: Payload, options: StartOptions
     ) -> None:
         """Start a run in the caller's transaction. No worker here may count on it: it may be rolled back."""
-        started = self._first_event(run_id, function, arguments, options)
-        due_us = started.at_us + options.delay_us if options.delay_us else None
-        run = new_run(started, function, self._ids.token(), due_us=due_us)
+        _, run = self._new_run(run_id, function, arguments, options)
         taken = await link.store.start_within(options.connection, StartRun(run))
         if taken is not None:
             _check_same(taken, run_id, function, arguments)
 
-    def _first_event(self, run_id: str, function: Function, arguments: Payload, options: StartOptions) -> RunStarted:
+    def _new_run(
+        self, run_id: str, function: Function, arguments: Payload, options: StartOptions
+    ) -> tuple[RunStarted, NewRun]:
+        """The first event of a run, and the run as a store takes it."""
         role = predict_role(function)
         if role == "orchestrator":
             guard.check(function)
         now_us = self._clock.now_us()
         delay_us = options.delay_us or 0
-        return first_event(
+        started = first_event(
             run_id,
             function,
             arguments,
@@ -160,6 +159,8 @@ class Client:
             deadline_us=now_us + delay_us + options.expiry_us if options.expiry_us is not None else None,
             max_duration_us=options.max_duration_us,
         )
+        due_us = now_us + delay_us if delay_us else None
+        return started, new_run(started, function, self._ids.token(), due_us=due_us)
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 

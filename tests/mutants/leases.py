@@ -17,10 +17,10 @@ WRITING = (
     Mutant(
         id="client-acknowledges-before-it-is-written",
         file=CLIENT,
-        old="            outcome = await link.commit(StartRun(run))\n            link.wake(due_us)\n",
+        old="            outcome = await link.commit(StartRun(run))\n            link.wake(run.due_us)\n",
         new=(
             "            link.submit(StartRun(run), lambda *_: None)\n            outcome = Started(True)\n"
-            "            link.wake(due_us)\n"
+            "            link.wake(run.due_us)\n"
         ),
         breaks="I1: what a client was told exists (answer, then commit)",
         tests=(
