@@ -37,7 +37,9 @@ def checked_id(value: object) -> str:
 def checked_reason(value: object) -> str:
     """What a person says. Half a character pair alone is no text that a database keeps."""
     if not isinstance(value, str) or len(value) > MAX_REASON_CHARS or (not value.isascii() and _LONE.search(value)):
-        raise OptionError(f"reason={value!r:.100}", fix=f"use a text of up to {MAX_REASON_CHARS} characters")
+        raise OptionError(
+            f"reason={value!r:.100}", fix=f"use a text of up to {MAX_REASON_CHARS} characters", option="reason"
+        )
     return value
 
 

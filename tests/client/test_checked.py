@@ -43,8 +43,9 @@ def test_a_reason_is_any_text(reason: str) -> None:
 
 @pytest.mark.parametrize("reason", ["\ud83d", "x" * (MAX_REASON_CHARS + 1), None, 5])
 def test_but_no_half_of_a_character(reason: object) -> None:
-    with pytest.raises(OptionError, match="reason="):
+    with pytest.raises(OptionError, match="reason=") as refused:
         checked_reason(reason)
+    assert "reason" == refused.value.facts["option"]
 
 
 @pytest.mark.parametrize("value", [True, 1.0, "1", 1_000_001, -1_000_001])
