@@ -100,9 +100,7 @@ ready = sa.Table(
     sa.Column("first_item", sa.Integer, primary_key=True, autoincrement=False),  # -1: a single call
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("function", _Text, nullable=False),
-    sa.Column(
-        "kind", sa.SmallInteger, nullable=False
-    ),  # 0 orchestrator run, 1 activity run, 2 shared call, 3 set aside
+    sa.Column("kind", sa.SmallInteger, nullable=False),  # 0 orchestrator run, 1 activity run, 2 call, 3 set aside
     sa.Column("items", _Text),  # JSON ranges, NULL for a single call
     sa.Column("size", sa.Integer, nullable=False, default=1),
     sa.Column("attempt", sa.Integer, nullable=False, default=1),

@@ -72,7 +72,7 @@ class SQLiteStore(Reads):
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
-        self._log = LogKeeper(self.path, self._open) if loses_commits(sqlite3.sqlite_version_info[:3]) else None
+        self._log = LogKeeper(self.path, self._open) if loses_commits(sqlite3.sqlite_version_info) else None
         """None: SQLite puts its log back by itself."""
         self._process_id = os.getpid()
         self._file_stamp: tuple[int, ...] = ()
