@@ -3,7 +3,7 @@
 Rules of this file:
 - a watch sees every call of a turn, whatever the import form and however deep in helpers and libraries, and names the
   user's line behind it; it raises before the call is carried out;
-- it is for tests and development: a turn under a watch takes about twice as long. A replayed turn is never watched;
+- it is for tests and development: a turn under it takes two to seven times as long. A replayed turn is never watched;
 - nothing is replaced: the interpreter tells of each call while the turn runs (`stent.replay.observing`);
 - the garbage collector waits until the turn is over: what it calls back (finalizers, `gc.callbacks`) would run in the
   midst of the program, and is none of the program's.
