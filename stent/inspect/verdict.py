@@ -82,11 +82,6 @@ def judge(history: Sequence[Event], registry: Registry, *, file: str | None = No
     return Verdict(run_id, name, "diverged", count, told)
 
 
-def summary(verdicts: Iterable[Verdict]) -> str:
-    """All verdicts in one line."""
-    return told(Counter(verdict.finding for verdict in verdicts))
-
-
 def told(counts: Counter[Finding], more: Iterable[tuple[int, str]] = ()) -> str:
     """Counts in one line; `more` are others, with their words."""
     parts = [(counts[finding], words) for finding, words in WORDS.items()] + [*more]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from stent.errors import DivergenceError, UnregisteredFunctionError
-from stent.inspect.verdict import Verdict, judge, summary
+from stent.inspect.verdict import Finding, Verdict, judge, told
 from stent.registry import Function, Registry
 from tests.inspect.literals import history, start
 from tests.replay.driver import durable, finish, start as begin
@@ -70,7 +71,7 @@ def test_a_verdict_can_go_to_another_process_and_says_the_same_there() -> None:
 
 
 def test_all_verdicts_in_one_line() -> None:
-    verdicts = [Verdict("a", "f", "fits"), Verdict("b", "f", "fits"), Verdict("c", "f", "diverged")]
-    assert "3 histories: 2 fit, 1 diverged" == summary(verdicts)
-    assert "1 history: 1 fit" == summary(verdicts[:1])
-    assert "0 histories: nothing to do" == summary([])
+    findings: list[Finding] = ["fits", "fits", "diverged"]
+    assert "3 histories: 2 fit, 1 diverged" == told(Counter(findings))
+    assert "1 history: 1 fit" == told(Counter(findings[:1]))
+    assert "0 histories: nothing to do" == told(Counter())
