@@ -79,8 +79,9 @@ class InlineCommitter(Committer):
         self._closed.set()
 
     def _put_locked(self, found: Any) -> None:
-        for together in [[each] for each in found] if self._is_singly else [found] if found else []:
-            if self.is_dead:
+        commits = [[each] for each in found] if self._is_singly else [found]
+        for together in commits:
+            if self.is_dead or not together:
                 return
             with contextlib.suppress(Killed):
                 self._write(together)
