@@ -130,7 +130,7 @@ def test_a_program_ends_by_itself_and_never_fails(program: list[Any], seed: int)
 @settings(UNHURRIED, max_examples=30)
 @given(recordings(run_program, programs(max_parts=4)))
 def test_a_recording_of_a_program_is_its_whole_history(history: list[Event]) -> None:
-    assert isinstance(history[-1], RunCompleted) or any(isinstance(event, RunCompleted) for event in history)
+    assert any(isinstance(event, RunCompleted) for event in history)
     assert "fits" == judge(history, default_registry).finding
     sites = {event.site.file for event in history if isinstance(event, CallScheduled) and event.site}
     assert sites <= {"stent/testing/strategies/interpreter.py"}

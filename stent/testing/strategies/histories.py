@@ -55,10 +55,6 @@ class Contents:
     arguments: st.SearchStrategy[Payload]
     error: st.SearchStrategy[Payload]
 
-    def many(self, draw: st.DrawFn, each: st.SearchStrategy[Payload], count: int) -> Payload:
-        """Those of many items in one document."""
-        return join([draw(each) for _ in range(count)])
-
 
 @dataclass
 class Model:
@@ -145,7 +141,7 @@ def schedule_batch(model: Model, draw: st.DrawFn) -> None:
     call = model.number()
     count = draw(st.integers(1, 5))
     model.batches[call] = set(range(count))
-    items = model.contents.many(draw, model.contents.arguments, count)
+    items = join([draw(model.contents.arguments) for _ in range(count)])
     model.add(BatchScheduled(0, 0, call, "g", count, items, "activity"))
 
 
@@ -191,7 +187,7 @@ def complete_items(model: Model, draw: st.DrawFn) -> None:
         model.retries.pop((call, item), None)
     if not left:
         del model.batches[call]
-    results = model.contents.many(draw, model.contents.value, len(items))
+    results = join([draw(model.contents.value) for _ in items])
     model.add(BatchItemsCompleted(0, 0, call, ranges_of(items), results))
 
 
