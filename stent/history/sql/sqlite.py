@@ -155,7 +155,11 @@ class SQLiteStore(Reads):
 
     def _open(self) -> sqlite3.Connection:
         connection: sqlite3.Connection = sqlite3.connect(self.path, **_CONNECT)
-        self._prepare(connection, None)
+        try:
+            self._prepare(connection, None)
+        except BaseException:  # border: whatever went wrong, the connection must not stay open
+            connection.close()
+            raise
         return connection
 
     def close(self) -> None:

@@ -285,6 +285,26 @@ def test_a_database_of_another_version(path: Path, store: SQLiteStore, version: 
     other.close()
 
 
+def test_a_file_that_cannot_be_used_is_not_kept_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def remembered(*given: Any, **more: Any) -> sqlite3.Connection:
+        opened.append(connect(*given, **more))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remembered)
+    path.write_bytes(b"no database " * 100)
+    store = SQLiteStore(path)
+    with pytest.raises(StoreUnavailableError):
+        store.initialise()
+    store.close()
+    assert opened
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+
+
 def test_a_file_that_somebody_keeps_locked(path: Path, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stent.history.sql.sqlite.BUSY_TIMEOUT_MS", 1)
     blocker = sqlite3.connect(path, isolation_level=None)
