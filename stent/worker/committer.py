@@ -177,6 +177,7 @@ class Committer:
             batch += self._due_chores()
             if batch:
                 self._write(batch)
+        _answer_all(self._kept, None)  # of a batch that the end came right behind
 
     def _next_batch(self) -> tuple[list[_Submission], bool]:
         """Wait for submissions or a chore, then take all that are there."""

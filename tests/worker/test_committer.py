@@ -311,6 +311,18 @@ async def test_the_second_half_is_answered_also_at_the_end(writer: FakeWriter) -
     assert [Renewed(True)] * len(waits) == await asyncio.wait_for(asyncio.gather(*waits), 10)
 
 
+async def test_the_second_half_is_answered_also_if_the_end_was_taken_with_the_batch(writer: FakeWriter) -> None:
+    committer = Committer(writer, SystemClock())
+    first = await busy(writer, committer)
+    waits = [committer.commit(operation(number)) for number in range(2 * IN_HALVES_FROM)]
+    await asyncio.sleep(0)  # handed over
+    closing = asyncio.create_task(asyncio.to_thread(committer.close))
+    await until(lambda: committer._queue.qsize() == 2)  # the batch and the end
+    writer.gate.set()
+    await closing
+    assert [Renewed(True)] * (len(waits) + 1) == await asyncio.wait_for(asyncio.gather(first, *waits), 10)
+
+
 async def test_cancelling_the_wait_does_not_undo_the_operation(writer: FakeWriter, committer: Committer) -> None:
     first = await busy(writer, committer)
     committer.commit(operation("a")).cancel()
