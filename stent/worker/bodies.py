@@ -300,7 +300,7 @@ class Bodies:
             try:
                 waits_for = coroutine.send(None)
             except StopIteration as stop:
-                return _value_of(body, stop)  # most bodies of tests and many others never wait
+                return _value_of(body, stop)
             return await _Driver(body, coroutine, waits_for)
         except _Dropped:
             body.drop(coroutine)

@@ -30,7 +30,7 @@ Answer: TypeAlias = Callable[[Any, BaseException | None], None]
 
 MAX_BATCH = 512  # operations a transaction: a longer one makes everybody behind it wait
 IN_HALVES_FROM = 16  # from here on a batch is answered in halves: smaller ones would be written too often
-PATIENCE_S = 0.0002  # for each answer of a first half, until the second is told in any case: twice what a turn takes
+PATIENCE_S = 0.0002  # for each answer that is kept, until it is given in any case: twice what a turn takes (2026-11)
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 2.0
 MIN_CHORE_WAIT_S = 0.001
@@ -67,6 +67,9 @@ class _Submission:
         self.answer = answer
 
 
+_Answered: TypeAlias = tuple[_Submission, Outcome | None]
+
+
 class Committer:
     """The one thread of a process that writes to a store."""
 
@@ -80,8 +83,6 @@ class Committer:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._chores: tuple[Chore, ...] = ()
-        self._kept: list[tuple[_Submission, Outcome | None]] = []
-        """The second half of what was written last, not answered yet."""
         self.commit_count = 0
         self.uncertain_count = 0
         """Commits that failed in a way which leaves open whether they were applied."""
@@ -172,18 +173,18 @@ class Committer:
 
     def _work(self) -> None:
         is_last = False
+        kept: list[_Answered] = []
         while not is_last:
-            batch, is_last = self._next_batch()
+            batch, is_last = self._next_batch(kept)
             batch += self._due_chores()
-            if batch:
-                self._write(batch)
-        _answer_all(self._kept, None)  # of a batch that the end came right behind
+            kept = self._write(batch) if batch else []
+        _answer_all(kept, None)
 
-    def _next_batch(self) -> tuple[list[_Submission], bool]:
-        """Wait for submissions or a chore, then take all that are there."""
+    def _next_batch(self, kept: list[_Answered]) -> tuple[list[_Submission], bool]:
+        """Wait for submissions or a chore, then take all that are there; give the answers that were kept."""
         batch: list[_Submission] = []
         try:
-            found = self._first_found()
+            found = self._first_found(kept)
             while found != "end":
                 batch += found
                 if len(batch) >= MAX_BATCH:
@@ -193,11 +194,10 @@ class Committer:
             return batch, False
         return batch, True
 
-    def _first_found(self) -> list[_Submission] | Literal["end"]:
-        """What comes next, and with it, or when it keeps one waiting, the answers that were kept."""
-        if not self._kept:
+    def _first_found(self, kept: list[_Answered]) -> list[_Submission] | Literal["end"]:
+        """What comes next; when it is there, or keeps one waiting, the answers that were kept are given."""
+        if not kept:
             return self._queue.get(timeout=self._wait_s())
-        kept, self._kept = self._kept, []
         try:
             return self._queue.get(timeout=PATIENCE_S * len(kept))
         finally:
@@ -221,22 +221,23 @@ class Committer:
                     due.append(_Submission(operation, chore.loop, chore.answer))
         return due
 
-    def _write(self, batch: list[_Submission]) -> None:
+    def _write(self, batch: list[_Submission]) -> list[_Answered]:
+        """Write a batch and answer it, but for a second half that is to be answered later."""
         try:
             outcomes: Sequence[Outcome | None] = self._commit([submission.operation for submission in batch])
         except Exception as error:  # border: whatever the driver raises is somebody's answer
             if len(batch) == 1:
                 log.error("commit_failed", error=repr(error), operation=type(batch[0].operation).__name__)
                 _answer_all([(batch[0], None)], error)
-                return
+                return []
             for submission in batch:
                 self._write([submission])
-            return
+            return []
         answers = list(zip(batch, outcomes, strict=True))
-        if len(answers) >= IN_HALVES_FROM and self._queue.empty():
-            half = (len(answers) + 1) // 2
-            answers, self._kept = answers[:half], answers[half:]
-        _answer_all(answers, None)
+        is_in_halves = len(answers) >= IN_HALVES_FROM and self._queue.empty()
+        told = (len(answers) + 1) // 2 if is_in_halves else len(answers)
+        _answer_all(answers[:told], None)
+        return answers[told:]
 
     def _commit(self, operations: Sequence[Operation]) -> list[Outcome]:
         pause_s = FIRST_PAUSE_S
@@ -256,7 +257,7 @@ class Committer:
                 return outcomes
 
 
-def _answer_all(answers: Sequence[tuple[_Submission, Outcome | None]], error: BaseException | None) -> None:
+def _answer_all(answers: Sequence[_Answered], error: BaseException | None) -> None:
     """Hand the outcomes over, with one wake-up a loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Answer, Outcome | None]]] = {}
     for submission, outcome in answers:

@@ -38,8 +38,8 @@ WRITING = (
     Mutant(
         id="committer-refuses-the-neighbours-too",
         file=COMMITTER,
-        old="            for submission in batch:\n                self._write([submission])\n            return\n",
-        new="            _answer_all([(each, None) for each in batch], error)\n            return\n",
+        old="            for submission in batch:\n                self._write([submission])\n            return []\n",
+        new="            _answer_all([(each, None) for each in batch], error)\n            return []\n",
         breaks="one bad operation fails alone",
         tests=(f"{T}test_committer.py::test_the_order_of_submissions_is_kept_even_when_one_of_them_is_refused",),
     ),
@@ -58,6 +58,14 @@ WRITING = (
         new="            _answer_all(kept[1:], None)\n",
         breaks="every submission is answered, once",
         tests=(f"{T}test_committer.py::test_what_gathers_during_a_commit_is_written_by_the_next_one",),
+    ),
+    Mutant(
+        id="committer-ends-with-answers-kept",
+        file=COMMITTER,
+        old="        _answer_all(kept, None)\n\n    def _next_batch",
+        new="\n    def _next_batch",
+        breaks="every submission is answered, also at the end",
+        tests=(f"{T}test_committer.py::test_the_second_half_is_answered_also_if_the_end_was_taken_with_the_batch",),
     ),
     Mutant(
         id="committer-ends-with-work-left",
