@@ -128,6 +128,7 @@ def give_up(rig: Rig, ledger: Ledger, worker: str, *, by_time: bool) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # on PostgreSQL, beside busy programs, 65 s to more than 120 were seen
 @pytest.mark.parametrize("name", STORES)
 @settings(max_examples=40, deadline=None)
 @given(script=actions)
